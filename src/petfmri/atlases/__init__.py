@@ -1,0 +1,1 @@
+"""The embedded template, parcels, networks and reference regions; or the user's own."""

@@ -1,0 +1,1 @@
+"""Confounds, denoising and parcel series."""

@@ -1,0 +1,1 @@
+"""Running workflows: profiles, resume, progress, crash digest."""

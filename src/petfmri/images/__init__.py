@@ -1,0 +1,1 @@
+"""Registration, transforms, motion, bias field, brain and tissues."""

@@ -1,0 +1,1 @@
+"""Thin Nipype interfaces: read files, make one call, write files."""

@@ -1,0 +1,1 @@
+"""Connectivity and measures of desynchronization."""

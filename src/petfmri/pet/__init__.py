@@ -1,0 +1,1 @@
+"""Frames, time-activity curves, reference regions and uptake ratios."""

@@ -1,0 +1,1 @@
+"""Cross-validated prediction that cannot see its test persons."""

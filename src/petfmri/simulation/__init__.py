@@ -1,0 +1,1 @@
+"""Studies whose true answer is known."""

@@ -1,0 +1,1 @@
+"""Effects, permutation inference, comparisons and coupling."""

@@ -1,0 +1,1 @@
+"""Who was scanned when, what pairs with what, and where derivatives go."""
