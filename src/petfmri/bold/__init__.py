@@ -1,1 +1,1 @@
-"""Confounds, denoising and parcel series."""
+"""Confounds, denoising and parcel series of one BOLD run."""
