@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with the input.
+
+    An ``"error"`` stops the command; with a ``"warning"`` the result is right but less complete.
 
     Examples
     --------
@@ -24,6 +27,7 @@ class Problem:
     found: str
     expected: str
     remedy: str
+    severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
         remedy = self.remedy[:1].upper() + self.remedy[1:]

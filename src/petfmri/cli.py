@@ -1,0 +1,91 @@
+"""`petfmri VERB STUDY.yaml`: the command line, which imports its work only when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from petfmri import __version__
+from petfmri.errors import PetfmriError
+
+VERBS = {
+    "simulate": "write the study's BIDS folder with a known true answer",
+    "check": "report every problem of configuration and dataset, and what `run` would do",
+    "run": "process every participant: anatomy, PET, BOLD and their join",
+    "compare": "pre/post comparison of SV2A, networks and symptoms",
+    "predict": "cross-validated prediction of symptoms",
+    "demo": "simulate, check, run, compare and predict a study of twelve, then open index.html",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser: one grammar, `petfmri VERB STUDY.yaml`."""
+    main_parser = argparse.ArgumentParser(
+        prog="petfmri",
+        description="From raw BIDS PET and fMRI, before and after a dose, to one honest answer.",
+        epilog="Start with `petfmri demo`. Studies are described by one YAML; see configs/.",
+    )
+    main_parser.add_argument("--version", action="version", version=f"petfmri {__version__}")
+    verbs = main_parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    added = {
+        verb: verbs.add_parser(verb, help=text, description=text) for verb, text in VERBS.items()
+    }
+    for verb, sub in added.items():
+        if verb == "demo":
+            sub.add_argument("folder", type=Path, nargs="?", default=Path("petfmri-demo"))
+        else:
+            sub.add_argument("study", type=Path, metavar="STUDY.yaml")
+    for verb in ("simulate", "run", "demo"):
+        added[verb].add_argument(
+            "--n-procs", type=_positive, default=None, help="default: all cores"
+        )
+    for verb in ("run", "demo"):
+        added[verb].add_argument(
+            "--mem-gb", type=float, default=None, help="default: 90 %% of memory"
+        )
+        added[verb].add_argument("--work-dir", type=Path, default=None, help="default: OUTPUT/work")
+    added["run"].add_argument(
+        "--participant-label",
+        nargs="+",
+        default=None,
+        metavar="LABEL",
+        help="only these participants",
+    )
+    added["run"].add_argument(
+        "--profile",
+        default="laptop",
+        help="laptop, linear, or a YAML with a Nipype plugin and its arguments",
+    )
+    added["simulate"].add_argument(
+        "--preset", choices=("tiny", "demo", "full", "tables"), default=None
+    )
+    return main_parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return value
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; 0 is success, 1 a failed computation, 2 unusable input."""
+    arguments = parser().parse_args(argv)
+    try:
+        status: int = import_module(f"petfmri.commands.{arguments.verb}").main(arguments)
+    except PetfmriError as error:
+        for problem in error.problems:
+            print(f"petfmri {arguments.verb}: {problem}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("petfmri: interrupted; run the same command again to resume", file=sys.stderr)
+        return 130
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,277 @@
+"""The study YAML: what is analysed, validated strictly before anything is computed."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from petfmri.errors import ConfigError, Problem
+
+Range = tuple[float, float]
+DEFAULT_ROI: dict[str, tuple[str, ...]] = {"PCC": ("*pCunPCC*", "*posteriorcingulate*")}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sessions(_Section):
+    """Which BIDS session plays which role."""
+
+    pre: str = Field("pre", description="session before the dose")
+    post: str = Field("post", description="session after the dose")
+
+    @field_validator("pre", "post", mode="before")
+    @classmethod
+    def _without_prefix(cls, value: object) -> str:
+        return str(value).removeprefix("ses-")
+
+
+class Columns(_Section):
+    """Columns of the BIDS sessions.tsv (or participants.tsv) that describe the dose."""
+
+    dose: str = Field("dose_mg_kg", description="dose given before this session")
+    arm: str = Field("arm", description="treatment arm")
+    days: str = Field("days_since_dose", description="days between dose and scan")
+
+
+class Derivatives(_Section):
+    """Folders of other tools whose results are used instead of computing them."""
+
+    petprep: Path | None = Field(None, description="PETPrep derivatives with *_tacs.tsv")
+
+
+class AtlasFiles(_Section):
+    """An atlas of the user's own, in MNI152NLin2009cAsym."""
+
+    image: Path
+    table: Path
+
+
+class ReferenceLabels(_Section):
+    """A reference region made of atlas regions, by name or pattern."""
+
+    regions: tuple[str, ...] = Field(min_length=1)
+
+
+class Pet(_Section):
+    """How PET is quantified."""
+
+    tracer: str | None = Field(
+        None, description="trc- entity, e.g. UCBJ; unset: the only one there is"
+    )
+    measure: Literal["SUVR"] = Field("SUVR", description="outcome per region")
+    window_min: Range = Field((60.0, 90.0), description="minutes after injection")
+    reference: Literal["semiovale", "cerebellum"] | ReferenceLabels = "semiovale"
+
+    @field_validator("window_min")
+    @classmethod
+    def _ordered(cls, value: Range) -> Range:
+        if not 0 <= value[0] < value[1]:
+            raise ValueError("the window must start at 0 min or later and end after its start")
+        if value[1] > 600:
+            raise ValueError("the window is in minutes; it looks like seconds")
+        return value
+
+    @property
+    def window_s(self) -> Range:
+        """The window in seconds."""
+        return self.window_min[0] * 60, self.window_min[1] * 60
+
+
+class Bold(_Section):
+    """How resting-state BOLD is cleaned."""
+
+    task: str = "rest"
+    dummy_scans: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    strategy: Literal["24P", "24P+aCompCor", "36P"] = "24P+aCompCor"
+    band_hz: Range = (0.01, 0.1)
+    fd_threshold_mm: float = Field(0.5, gt=0)
+    minimum_kept_s: float = Field(240.0, gt=0, description="shortest session after censoring")
+
+    @field_validator("band_hz")
+    @classmethod
+    def _ordered(cls, value: Range) -> Range:
+        if not 0 < value[0] < value[1]:
+            raise ValueError("the band must be two rising frequencies above 0 Hz")
+        return value
+
+
+class Symptoms(_Section):
+    """The clinical score. A fall is an improvement."""
+
+    table: Path = Field(Path("phenotype/madrs.tsv"), description="relative to the BIDS folder")
+    score: str = "madrs"
+    response_percent: float = Field(
+        50.0, gt=0, le=100, description="response: a fall of at least this"
+    )
+    remission: float | None = Field(10.0, description="remission: a score of at most this")
+
+
+class Inference(_Section):
+    """Permutation tests; exact whenever 2^n is at most 20,000."""
+
+    permutations: int = Field(10_000, ge=100)
+    seed: int = 1
+
+
+class Prediction(_Section):
+    """Nested cross-validation over persons."""
+
+    folds: int = Field(5, ge=2)
+    repeats: int = Field(50, ge=1)
+    permutations: int = Field(1_000, ge=100)
+    seed: int = 1
+
+
+class Simulation(_Section):
+    """What `petfmri simulate` writes into the BIDS folder."""
+
+    preset: Literal["tiny", "demo", "full", "tables"] = "demo"
+    participants: int | None = Field(None, ge=1, description="unset: as the preset")
+    seed: int = 1
+    delta_vt_percent: float | None = Field(None, description="planted change of V_T in the PCC")
+    segregation_loss: float | None = Field(None, ge=0, le=1, description="planted loss, as a share")
+
+
+class Study(_Section):
+    """One study: what was scanned, what is measured, and the one primary outcome."""
+
+    name: str
+    bids: Path | None = None
+    output: Path
+    design: Literal["prepost"] = "prepost"
+    sessions: Sessions = Sessions()
+    columns: Columns = Columns()
+    derivatives: Derivatives = Derivatives()
+    atlas: str | AtlasFiles = "Schaefer200"
+    regions_of_interest: dict[str, tuple[str, ...]] = Field(
+        default_factory=lambda: dict(DEFAULT_ROI)
+    )
+    networks: tuple[str, ...] | None = Field(None, description="unset: all of the atlas")
+    pet: Pet = Pet()
+    bold: Bold = Bold()
+    symptoms: Symptoms | None = None
+    primary: str = Field("suvr:PCC", description="one outcome, declared before looking")
+    inference: Inference = Inference()
+    prediction: Prediction = Prediction()
+    simulation: Simulation = Simulation()
+
+    @model_validator(mode="after")
+    def _has_input(self) -> Study:
+        if self.bids is None and self.derivatives.petprep is None:
+            raise ValueError(
+                "name the BIDS folder (bids:) or a PETPrep folder (derivatives: petprep:)"
+            )
+        measure, _, region = self.primary.partition(":")
+        if measure == "suvr" and not region:
+            raise ValueError("primary: a regional measure needs its region, e.g. suvr:PCC")
+        return self
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            key = str(key_node.value)
+            if key in seen:
+                line = key_node.start_mark.line + 1
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"line {line}: key {key!r} given twice"
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load_study(path: Path) -> Study:
+    """Read and validate a study YAML; relative paths are relative to the file.
+
+    Parameters
+    ----------
+    path : Path
+        The YAML file.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    ConfigError
+        With every problem at once: unknown keys (and the nearest known one), wrong types, values
+        out of range.
+    """
+    path = Path(path)
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+    except FileNotFoundError:
+        raise ConfigError(
+            str(path), "no such file", "a study YAML", "copy one of configs/ or run `petfmri demo`"
+        ) from None
+    except IsADirectoryError:
+        raise ConfigError(str(path), "a folder", "a study YAML", "name the file in it") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            str(path), f"invalid YAML ({reason})", "valid YAML", "correct it"
+        ) from None
+    if not isinstance(content, dict):
+        raise ConfigError(
+            str(path), "no settings", "keys such as name, bids, output", "see configs/"
+        )
+    try:
+        study = Study.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError.of(_problem(path, item) for item in error.errors()) from None
+    return _with_absolute_paths(study, path.resolve().parent)
+
+
+def _problem(path: Path, item: Any) -> Problem:
+    keys = [str(part) for part in item["loc"]]
+    where = f"{path.name}: {'.'.join(keys)}" if keys else path.name
+    if item["type"] == "extra_forbidden":
+        known = _known_keys(keys[:-1])
+        near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
+        remedy = f"did you mean {near[0]!r}" if near else "remove it"
+        return Problem(where, "an unknown key", f"one of {', '.join(known)}", remedy)
+    if item["type"] == "missing":
+        return Problem(where, "nothing", "a value", "add this key; configs/ explains it")
+    message = item["msg"].removeprefix("Value error, ")
+    return Problem(
+        where, repr(item["input"])[:80], message, "correct the value; configs/ explains it"
+    )
+
+
+def _known_keys(keys: list[str]) -> list[str]:
+    model: type[BaseModel] = Study
+    for key in keys:
+        if key in model.model_fields:
+            candidates = _models(model.model_fields[key].annotation)
+            model = candidates[0] if candidates else model
+    return list(model.model_fields)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models(part)]
+
+
+def _with_absolute_paths(section: Any, root: Path) -> Any:
+    """Resolve relative paths against `root`, except the symptom table (relative to BIDS)."""
+    changes: dict[str, Any] = {}
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, Symptoms):
+            continue
+        if isinstance(value, BaseModel):
+            changes[name] = _with_absolute_paths(value, root)
+        elif isinstance(value, Path):
+            changes[name] = (root / value.expanduser()).resolve()
+    return section.model_copy(update=changes)

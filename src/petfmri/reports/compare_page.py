@@ -1,0 +1,160 @@
+"""The page of a pre/post comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from petfmri.reports import figures
+from petfmri.reports.page import Page, number
+
+COLUMNS = {
+    "outcome": "outcome", "n": "n", "mean_pre": "pre", "mean_post": "post", "percent": "change (%)",
+    "g": "Hedges g", "g_low": "g from", "g_high": "g to", "p": "p", "p_fwe": "p, family-wise",
+    "n_rise": "rise", "n_fall": "fall", "detectable_percent": "detectable (%)",
+}  # fmt: skip
+FAMILIES = {
+    "primary": "Primary outcome (declared in advance, uncorrected)",
+    "global": "Global grey-matter SV2A",
+    "roi": "Regions of interest",
+    "networks": "Network measures",
+    "regions": "All regions",
+}
+
+
+def compare_page(
+    comparisons: pd.DataFrame,
+    changes: pd.DataFrame,
+    couplings: pd.DataFrame,
+    *,
+    study: str,
+    notes: Sequence[str],
+    primary: str,
+    matrices: Mapping[str, object] | None = None,
+) -> Page:
+    """Assemble the page.
+
+    Parameters
+    ----------
+    comparisons, changes, couplings : DataFrame
+        As written by `petfmri compare`.
+    study : str
+        Its name.
+    notes : sequence of str
+        What a reader must know before believing a number.
+    primary : str
+        The outcome that was declared in advance.
+    matrices : mapping with pre, post (Fisher z) and regions, optional
+    """
+    page = Page(
+        "Change from pre to post", study, _verdict(comparisons), [("Overview", "../../index.html")]
+    )
+    page.section("What this comparison can and cannot show").bullets(notes)
+    for family, title in FAMILIES.items():
+        rows = comparisons[comparisons["family"] == family]
+        if rows.empty:
+            continue
+        section = page.section(title)
+        if len(rows) > 1:
+            section.text(_tally(rows))
+        if family != "regions":
+            shown = {outcome: _short(outcome) for outcome in rows["outcome"][:4]}
+            section.figure(
+                figures.paired(changes, shown),
+                caption="One line per person (orange rises, blue falls); black: the mean.",
+                alt=f"Pre and post values of {', '.join(shown.values())}",
+            )
+        ordered = (
+            rows.reindex(rows["g"].abs().sort_values(ascending=False).index)
+            if family == "regions"
+            else rows
+        )
+        if len(rows) > 1:
+            top = ordered.head(30)
+            section.figure(
+                figures.effects(
+                    top,
+                    labels=[_short(o) for o in top["outcome"]],
+                    title=f"{title}, largest first" if family == "regions" else title,
+                ),
+                caption="Orange: family-wise p ≤ .05. Intervals are for one outcome each.",
+                alt=f"Hedges g with intervals of {len(top)} outcomes",
+            )
+        section.table(
+            ordered, caption=f"{title}: {len(rows)} outcome{'s' * (len(rows) > 1)}", names=COLUMNS
+        )
+    if matrices:
+        page.section("Connectivity").figure(
+            figures.matrices(
+                np.asarray(matrices["pre"]),
+                np.asarray(matrices["post"]),
+                list(matrices["networks"]),
+            ),  # type: ignore[call-overload]
+            caption="Mean over persons, parcels ordered by network.",
+            alt="Group connectivity before, after, and the change",
+        )
+    if not couplings.empty:
+        _couple(page, couplings, changes, primary)
+    return page
+
+
+def _couple(page: Page, couplings: pd.DataFrame, changes: pd.DataFrame, primary: str) -> None:
+    section = page.section("Are the changes related?")
+    wide = changes.pivot_table(index="participant_id", columns="outcome", values="change")
+    drawn = couplings[(couplings["x"] == primary) | (couplings["y"] == primary)]
+    for row in drawn.head(4).itertuples():
+        if row.x in wide and row.y in wide:
+            both = wide[[row.x, row.y]].dropna().to_numpy(float)
+            section.figure(
+                figures.scatter(
+                    both[:, 0],
+                    both[:, 1],
+                    x_label=f"change in {_short(row.x)}",
+                    y_label=f"change in {_short(row.y)}",
+                    title=f"r = {number(row.r)}, p = {number(row.p)}, n = {row.n}",
+                ),
+                caption="One dot per person; the line is least squares.",
+                alt=f"Change in {_short(row.x)} against change in {_short(row.y)}, r {number(row.r)}",
+            )
+    section.table(couplings, caption="Correlation of changes over persons, permutation p")
+
+
+def _verdict(comparisons: pd.DataFrame) -> str:
+    primary = comparisons[comparisons["family"] == "primary"].iloc[0]
+    direction = "rose" if primary["change"] > 0 else "fell"
+    found = "more than chance explains" if primary["p"] <= 0.05 else "no more than chance explains"
+    return (
+        f"{_short(primary['outcome'])} {direction} by {number(abs(primary['percent']))} % on average "
+        f"({primary['n_rise']} of {primary['n']} persons rose), {found}: p = {number(primary['p'])}, "
+        f"Hedges g {number(primary['g'])} [{number(primary['g_low'])}, {number(primary['g_high'])}]."
+    )
+
+
+def _tally(rows: pd.DataFrame) -> str:
+    survive = int((rows["p_fwe"] <= 0.05).sum())
+    return (
+        f"{survive} of {len(rows)} survive family-wise correction at .05 "
+        f"({int(rows['arrangements'].iloc[0]):,} arrangements, smallest attainable p {number(rows['p_smallest'].iloc[0])})."
+    )
+
+
+def _short(outcome: str) -> str:
+    """Name an outcome for people.
+
+    Examples
+    --------
+    >>> _short("suvr:7Networks_LH_Default_pCunPCC_1"), _short("suvr:PCC"), _short("within_fc_Default")
+    ('SUVR LH Default pCunPCC 1', 'SUVR PCC', 'within-network FC Default')
+    """
+    words = {
+        "suvr": "SUVR", "suvr_grey": "global grey SUVR", "within_fc": "within-network FC", "between_fc": "between-network FC",
+        "ngsc": "NGSC", "mean_fd": "mean FD",
+    }  # fmt: skip
+    measure, _, region = outcome.partition(":")
+    for prefix in ("within_fc_", "between_fc_"):
+        if measure.startswith(prefix):
+            return f"{words[prefix[:-1]]} {measure.removeprefix(prefix).replace('_', '–')}"
+    name = words.get(measure, measure)
+    return f"{name} {region.removeprefix('7Networks_').replace('_', ' ')}".strip()

@@ -1,0 +1,224 @@
+"""Figures of the pages: quiet, colour-blind-safe, and made without any global state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from petfmri.typing import FloatArray, IntArray
+
+# Okabe and Ito 2008, distinguishable with every common form of colour blindness.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6b7480"
+
+
+def _axes(n: int, *, width: float = 3.2, height: float = 3.2) -> tuple[Figure, Sequence[Axes]]:
+    figure = Figure(figsize=(width * n, height), layout="constrained")
+    axes = figure.subplots(1, n, squeeze=False)[0]
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def paired(changes: pd.DataFrame, outcomes: Mapping[str, str]) -> Figure:
+    """Draw one line per person from pre to post, one panel per outcome.
+
+    Parameters
+    ----------
+    changes : DataFrame
+        Columns participant_id, outcome, pre, post.
+    outcomes : mapping of outcome to panel title
+    """
+    figure, axes = _axes(len(outcomes))
+    for ax, (outcome, title) in zip(axes, outcomes.items()):
+        rows = changes[changes["outcome"] == outcome]
+        pre, post = rows["pre"].to_numpy(float), rows["post"].to_numpy(float)
+        for before, after in zip(pre, post):
+            rising = after > before
+            ax.plot(
+                [0, 1],
+                [before, after],
+                color=ORANGE if rising else BLUE,
+                alpha=0.65,
+                lw=1.3,
+                marker="o",
+                ms=4,
+            )
+        ax.plot([0, 1], [pre.mean(), post.mean()], color="black", lw=2.6)
+        ax.set_xticks([0, 1], ["pre", "post"])
+        ax.set_xlim(-0.3, 1.3)
+        ax.set_title(title, fontsize=10)
+    return figure
+
+
+def effects(table: pd.DataFrame, *, labels: Sequence[str], title: str) -> Figure:
+    """Draw Hedges g with its 95 % interval, one row per outcome.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns g, g_low, g_high, p_fwe.
+    labels : sequence of str
+        One per row.
+    title : str
+    """
+    figure, (ax,) = _axes(1, width=7.2, height=0.9 + 0.27 * len(table))
+    height = np.arange(len(table))[::-1]
+    surviving = table["p_fwe"].to_numpy(float) <= 0.05
+    for y, row, sure in zip(height, table.itertuples(), surviving):
+        color = ORANGE if sure else GREY
+        ax.plot([row.g_low, row.g_high], [y, y], color=color, lw=1.6)
+        ax.plot(row.g, y, "o", color=color, ms=5)
+    ax.axvline(0, color="black", lw=0.8)
+    ax.set_yticks(height, labels, fontsize=8)
+    ax.set_xlabel("Hedges g of the change (95 % interval)")
+    ax.set_title(title, fontsize=10, loc="left")
+    return figure
+
+
+def scatter(x: FloatArray, y: FloatArray, *, x_label: str, y_label: str, title: str) -> Figure:
+    """Draw one dot per person with the least-squares line."""
+    figure, (ax,) = _axes(1, width=4.2, height=3.6)
+    ax.plot(x, y, "o", color=BLUE, ms=6)
+    slope, intercept = np.polyfit(x, y, 1)
+    ends = np.array([x.min(), x.max()])
+    ax.plot(ends, intercept + slope * ends, color=ORANGE, lw=1.8)
+    ax.set(xlabel=x_label, ylabel=y_label)
+    ax.set_title(title, fontsize=10)
+    return figure
+
+
+def predictions(table: pd.DataFrame, *, score: str) -> Figure:
+    """Draw observed against held-out predicted scores, one panel per block.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns block, observed, predicted.
+    score : str
+        Name of what is predicted.
+    """
+    blocks = list(dict.fromkeys(table["block"]))
+    figure, axes = _axes(len(blocks), width=2.9, height=3.1)
+    values = table[["observed", "predicted"]].to_numpy(float)
+    ends = [values.min(), values.max()]
+    for ax, block in zip(axes, blocks):
+        rows = table[table["block"] == block]
+        ax.plot(ends, ends, color=GREY, lw=1, ls="--")
+        ax.plot(rows["observed"], rows["predicted"], "o", color=BLUE, ms=5)
+        ax.set_title(block, fontsize=10)
+        ax.set_xlabel(f"observed {score}")
+    axes[0].set_ylabel(f"predicted {score}")
+    return figure
+
+
+def matrices(pre: FloatArray, post: FloatArray, networks: Sequence[str]) -> Figure:
+    """Draw the group connectivity before, after and its change, parcels ordered by network."""
+    order = np.argsort(np.asarray(networks), kind="stable")
+    names = np.asarray(networks)[order]
+    figure, axes = _axes(3, width=3.6, height=3.6)
+    panels = (
+        ("pre", pre, 0.8, "RdBu_r"),
+        ("post", post, 0.8, "RdBu_r"),
+        ("change", post - pre, 0.3, "PuOr_r"),
+    )
+    edges = np.flatnonzero(np.r_[True, names[1:] != names[:-1], True])
+    for ax, (title, matrix, limit, colours) in zip(axes, panels):
+        shown = ax.imshow(
+            matrix[np.ix_(order, order)],
+            cmap=colours,
+            vmin=-limit,
+            vmax=limit,
+            interpolation="nearest",
+        )
+        figure.colorbar(shown, ax=ax, shrink=0.7, label="Fisher z")
+        ax.set_title(title, fontsize=10)
+        ax.set_xticks([])
+        ax.set_yticks((edges[:-1] + edges[1:]) / 2 - 0.5, names[edges[:-1]], fontsize=6)
+        ax.tick_params(length=0)
+    return figure
+
+
+def overlay(
+    background: FloatArray, labels: IntArray, *, title: str, spacing_mm: Sequence[float]
+) -> Figure:
+    """Draw the outlines of labels over an image, three slices in each direction.
+
+    Parameters
+    ----------
+    background : array of shape (x, y, z), axes R, A, S
+    labels : integer array of the same shape
+        Outlined wherever the label changes.
+    title : str
+    spacing_mm : 3 values
+        Voxel size along each axis.
+    """
+    figure = Figure(figsize=(9, 3.3 * 2), layout="constrained", facecolor="black")
+    axes = figure.subplots(2, 3)
+    inside = np.argwhere(labels > 0)
+    low, high = inside.min(axis=0), inside.max(axis=0)
+    top = np.percentile(background[labels > 0], 99.5)
+    for column, axis in enumerate((0, 1, 2)):
+        for row, share in enumerate((0.35, 0.6)):
+            index = round(low[axis] + share * (high[axis] - low[axis]))
+            ax, (u, v) = axes[row, column], [a for a in range(3) if a != axis]
+            image = np.take(background, index, axis=axis).T
+            drawn = _outline(np.take(labels, index, axis=axis)).T
+            aspect = spacing_mm[v] / spacing_mm[u]
+            ax.imshow(image, cmap="gray", vmin=0, vmax=top * 1.1, origin="lower", aspect=aspect)
+            ax.imshow(
+                np.ma.masked_equal(drawn, 0),
+                cmap="autumn",
+                origin="lower",
+                aspect=aspect,
+                alpha=0.8,
+                interpolation="nearest",
+            )
+            ax.set_axis_off()
+    figure.suptitle(title, color="white", fontsize=11)
+    return figure
+
+
+def _outline(labels: IntArray) -> IntArray:
+    edge = np.zeros(labels.shape, dtype=int)
+    edge[:-1] |= labels[:-1] != labels[1:]
+    edge[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    return edge
+
+
+def motion(fd_mm: Sequence[FloatArray], titles: Sequence[str], *, threshold_mm: float) -> Figure:
+    """Draw framewise displacement of each run, the censored frames marked."""
+    figure = Figure(figsize=(8, 1.7 * len(fd_mm)), layout="constrained")
+    axes = figure.subplots(len(fd_mm), 1, squeeze=False)[:, 0]
+    for ax, fd, title in zip(axes, fd_mm, titles):
+        ax.plot(fd, color=BLUE, lw=1)
+        above = np.flatnonzero(fd > threshold_mm)
+        ax.plot(above, fd[above], "o", color=ORANGE, ms=3)
+        ax.axhline(threshold_mm, color=GREY, lw=0.8, ls="--")
+        ax.set_ylabel("FD (mm)")
+        ax.set_title(title, fontsize=9, loc="left")
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[-1].set_xlabel("frame")
+    return figure
+
+
+def curves(tacs: pd.DataFrame, mid_min: FloatArray, window_min: tuple[float, float]) -> Figure:
+    """Draw time-activity curves and the uptake window.
+
+    Parameters
+    ----------
+    tacs : DataFrame
+        One column per curve, one row per frame, kBq/mL.
+    mid_min : array of shape (n_frames,), min
+    window_min : (start, end), min
+    """
+    figure, (ax,) = _axes(1, width=6.4, height=3.2)
+    ax.axvspan(*window_min, color=GREEN, alpha=0.15, lw=0)
+    for name, color in zip(tacs, (BLUE, ORANGE, GREEN, GREY, "black")):
+        ax.plot(mid_min, tacs[name], "o-", color=color, ms=3, lw=1.3, label=name)
+    ax.set(xlabel="time after injection (min)", ylabel="activity (kBq/mL)")
+    ax.legend(frameon=False, fontsize=8)
+    return figure

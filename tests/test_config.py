@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from petfmri.config import load_study
+from petfmri.errors import ConfigError
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_in_the_repository_is_valid(path):
+    study = load_study(path)
+    assert study.name and study.output.is_absolute()
+
+
+def test_defaults_are_the_fields_own(tmp_path):
+    study = load_study(write(tmp_path, "name: a\nbids: raw\noutput: out\n"))
+    assert study.bids == tmp_path / "raw"
+    assert study.output == tmp_path / "out"
+    assert study.pet.window_s == (3600, 5400)
+    assert study.primary == "suvr:PCC"
+    assert study.sessions.pre == "pre"
+
+
+def test_session_names_lose_their_prefix(tmp_path):
+    study = load_study(
+        write(tmp_path, "name: a\nbids: r\noutput: o\nsessions: {pre: ses-01, post: ses-02}")
+    )
+    assert (study.sessions.pre, study.sessions.post) == ("01", "02")
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "near"),
+    [
+        ("name: a\nbids: r\noutput: o\npett: {}", "study.yaml: pett", "'pet'"),
+        (
+            "name: a\nbids: r\noutput: o\npet: {windw_min: [60, 90]}",
+            "pet.windw_min",
+            "'window_min'",
+        ),
+        ("name: a\nbids: r\noutput: o\nsymptoms: {scor: x}", "symptoms.scor", "'score'"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(tmp_path, text, where, near):
+    with pytest.raises(ConfigError) as caught:
+        load_study(write(tmp_path, text))
+    assert where in str(caught.value) and near in str(caught.value)
+
+
+def test_all_problems_are_reported_at_once(tmp_path):
+    text = "bids: r\npet: {window_min: [90, 60], tracr: x}\nbold: {fd_threshold_mm: -1}"
+    with pytest.raises(ConfigError) as caught:
+        load_study(write(tmp_path, text))
+    wheres = " ".join(problem.where for problem in caught.value.problems)
+    for part in ("name", "output", "pet.window_min", "pet.tracr", "bold.fd_threshold_mm"):
+        assert part in wheres
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: a\nname: b\nbids: r\noutput: o", "given twice"),
+        ("name: [", "invalid YAML"),
+        ("", "no settings"),
+        ("- a\n- b", "no settings"),
+        ("name: a\noutput: o", "BIDS folder"),
+        ("name: a\nbids: r\noutput: o\npet: {window_min: [3600, 5400]}", "looks like seconds"),
+        ("name: a\nbids: r\noutput: o\nprimary: suvr", "needs its region"),
+        ("name: a\nbids: r\noutput: !!python/object/apply:os.system ['true']", "invalid YAML"),
+    ],
+)
+def test_broken_files_give_one_clear_message(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        load_study(write(tmp_path, text))
+
+
+def test_an_absent_file_says_what_to_do(tmp_path):
+    with pytest.raises(ConfigError, match="petfmri demo"):
+        load_study(tmp_path / "none.yaml")
