@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
+import numpy as np
 import pandas as pd
 
 from petfmri.errors import DatasetError
 
 Columns = Mapping[str, Mapping[str, str]]
+MISSING = ("", "n/a", "N/A")
 
 
 @contextmanager
@@ -117,12 +119,29 @@ def write_table(table: pd.DataFrame, path: Path, columns: Columns | None = None)
 def read_table(path: Path, required: Sequence[str] = ()) -> pd.DataFrame:
     """Read a BIDS TSV (tab separated, ``n/a`` for missing, any line ends).
 
+    Columns of numbers become numbers, except identifiers (names in ``_id``): ``01`` stays ``01``.
+
     Raises
     ------
     DatasetError
         If the file is absent, empty, not tab separated or lacks a required column.
     """
     path = Path(path)
+    header, rows = _read_rows(path)
+    missing = [name for name in required if name not in header]
+    if missing:
+        raise DatasetError(
+            str(path),
+            f"columns {', '.join(header)}",
+            f"also {', '.join(missing)}",
+            "add or rename them",
+        )
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(header)}
+    return pd.DataFrame({name: _as_numbers(name, cells) for name, cells in columns.items()})
+
+
+def _read_rows(path: Path) -> tuple[list[str], list[list[str | None]]]:
+    """Header and cells of a TSV whose rows are all of one length."""
     try:
         text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
@@ -139,6 +158,9 @@ def read_table(path: Path, required: Sequence[str] = ()) -> pd.DataFrame:
             str(path), f"{len(rows)} lines", "a header and at least one row", "fill it"
         )
     header = [name.strip() for name in rows[0]]
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise DatasetError(str(path), f"column {twice[0]} twice", "each name once", "rename one")
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(header):
             raise DatasetError(
@@ -147,25 +169,21 @@ def read_table(path: Path, required: Sequence[str] = ()) -> pd.DataFrame:
                 f"{len(header)} as in the header",
                 "separate columns by one tab each",
             )
-    table = pd.DataFrame(rows[1:], columns=header)
-    missing = [name for name in required if name not in header]
-    if missing:
-        raise DatasetError(
-            str(path),
-            f"columns {', '.join(header)}",
-            f"also {', '.join(missing)}",
-            "add or rename them",
-        )
-    table = table.apply(lambda column: column.str.strip()).replace(
-        {"n/a": None, "N/A": None, "": None}
-    )
-    return table.apply(_as_numbers)
+    return header, [[_cell(text) for text in row] for row in rows[1:]]
 
 
-def _as_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
-    numbers = pd.to_numeric(column, errors="coerce")
-    is_numeric = bool((numbers.notna() == column.notna()).all()) and bool(column.notna().any())
-    return numbers if is_numeric else column
+def _cell(text: str) -> str | None:
+    text = text.strip()
+    return None if text in MISSING else text
+
+
+def _as_numbers(name: str, cells: list[str | None]) -> Any:
+    """Turn a column into numbers, if every cell that is given is one and it holds no identifiers."""
+    missing = cells.count(None)
+    if name.endswith("_id") or missing == len(cells):
+        return cells
+    numbers = pd.to_numeric(np.array(cells, dtype=object), errors="coerce")
+    return numbers if np.isnan(numbers).sum() == missing else cells
 
 
 def save_image(image: nib.Nifti1Image, path: Path) -> Path:
