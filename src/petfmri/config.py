@@ -128,14 +128,32 @@ class Prediction(_Section):
     seed: int = 1
 
 
+class PlantedEffects(_Section):
+    """What a simulation plants; unset: its default (see `petfmri.simulation.effects.Effects`)."""
+
+    vt_percent: float | None = Field(
+        None, description="change of V_T in the first region of interest"
+    )
+    k1_change_percent: float | None = Field(None, description="change of blood flow everywhere")
+    within_fc_change: float | None = Field(None, description="change of r within networks")
+    between_fc_change: float | None = Field(None, description="change of r between networks")
+    default_sommot_fc_change: float | None = None
+    symptom_fall: float | None = Field(None, description="points")
+    change_cv: float | None = Field(None, ge=0, description="spread of changes over people")
+    r_vt_segregation: float | None = Field(None, ge=-1, le=1)
+    r_vt_symptoms: float | None = Field(None, ge=-1, le=1)
+    r_segregation_symptoms: float | None = Field(None, ge=-1, le=1)
+
+
 class Simulation(_Section):
     """What `petfmri simulate` writes into the BIDS folder."""
 
-    preset: Literal["tiny", "demo", "full", "tables"] = "demo"
+    preset: Literal["tiny", "demo", "full", "tables"] = Field(
+        "demo", description="tables: only group tables, into the output folder"
+    )
     participants: int | None = Field(None, ge=1, description="unset: as the preset")
     seed: int = 1
-    delta_vt_percent: float | None = Field(None, description="planted change of V_T in the PCC")
-    segregation_loss: float | None = Field(None, ge=0, le=1, description="planted loss, as a share")
+    effects: PlantedEffects = PlantedEffects()
 
 
 class Study(_Section):

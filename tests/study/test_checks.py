@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from petfmri.cli import main
 from petfmri.study.bids import read_cohort
 from petfmri.study.check_images import inspect_image
 from petfmri.study.checks import check_cohort
@@ -160,6 +161,23 @@ def test_each_broken_dataset_gets_one_message(dataset, broken):
     assert message.startswith(where)
     assert found in message.partition("; expected")[0]
     assert expected in message.partition("; expected")[2]
+
+
+@pytest.mark.parametrize("verb", ["check", "run"])
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+def test_a_broken_dataset_stops_the_command(dataset, broken, verb, tmp_path, capsys):
+    broken(dataset)
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        "name: broken\nbids: bids\noutput: out\n"
+        "sessions: {pre: pre, post: post}\nsymptoms: {score: madrs}\n"
+    )
+    assert main([verb, str(study)]) == 2
+    said = capsys.readouterr().err
+    (message,) = {line.split(": ", 1)[1] for line in said.splitlines() if "warning: " not in line}
+    assert all(part in message for part in BROKEN[broken])
+    assert "found" in message and "expected" in message
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_problem_is_reported_at_once(dataset):

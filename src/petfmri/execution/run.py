@@ -12,6 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from petfmri.execution import quiet  # noqa: F401  (silences Nipype in this process)
 from petfmri.execution.digest import Failure, read_failures
 from petfmri.execution.profiles import Profile
 
@@ -25,6 +26,10 @@ ONE_THREAD = dict.fromkeys(
     ),
     "1",
 )
+
+PRELOADED = [
+    f"petfmri.{name}" for name in ("execution.quiet", "interfaces.anat", "interfaces.bold")
+]
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,7 @@ def run_workflow(
     """
     crash_dir = work_dir / "crashes"
     os.environ.update({**ONE_THREAD, "NIPYPE_NO_ET": "1"})
-    for name in ("nipype", "nipype.workflow", "nipype.interface", "nipype.utils"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    multiprocessing.set_forkserver_preload(["petfmri.interfaces"])
+    multiprocessing.set_forkserver_preload(PRELOADED)
     workflow.base_dir = str(work_dir)
     workflow.config["execution"] = {
         "crashdump_dir": str(crash_dir),

@@ -17,7 +17,8 @@ COLUMNS = {
 }  # fmt: skip
 FAMILIES = {
     "primary": "Primary outcome (declared in advance, uncorrected)",
-    "global": "Global grey-matter SV2A",
+    "global": "Global grey matter",
+    "symptoms": "Symptoms",
     "roi": "Regions of interest",
     "networks": "Network measures",
     "regions": "All regions",
@@ -46,10 +47,10 @@ def compare_page(
         What a reader must know before believing a number.
     primary : str
         The outcome that was declared in advance.
-    matrices : mapping with pre, post (Fisher z) and regions, optional
+    matrices : mapping with pre, post (Fisher z) and networks (one per parcel), optional
     """
     page = Page(
-        "Change from pre to post", study, _verdict(comparisons), [("Overview", "../../index.html")]
+        "Change from pre to post", study, verdict(comparisons), [("Overview", "../../index.html")]
     )
     page.section("What this comparison can and cannot show").bullets(notes)
     for family, title in FAMILIES.items():
@@ -121,7 +122,8 @@ def _couple(page: Page, couplings: pd.DataFrame, changes: pd.DataFrame, primary:
     section.table(couplings, caption="Correlation of changes over persons, permutation p")
 
 
-def _verdict(comparisons: pd.DataFrame) -> str:
+def verdict(comparisons: pd.DataFrame) -> str:
+    """Say in one sentence what happened to the primary outcome."""
     primary = comparisons[comparisons["family"] == "primary"].iloc[0]
     direction = "rose" if primary["change"] > 0 else "fell"
     found = "more than chance explains" if primary["p"] <= 0.05 else "no more than chance explains"

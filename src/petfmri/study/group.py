@@ -115,7 +115,7 @@ def session_row(names: Names, session: str) -> dict[str, Any]:
         names.func(session, "metrics", ".tsv", desc="denoising"),
     ):
         if path.exists():
-            row |= read_table(path).iloc[0].to_dict()
+            row |= {str(name): value for name, value in read_table(path).iloc[0].items()}
     return row
 
 

@@ -1,0 +1,80 @@
+"""`petfmri check`: every problem at once, and what `run` would do."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from petfmri.commands.context import cohort_of, config_problems, n_cores, reference_name
+from petfmri.config import Study, load_study
+from petfmri.errors import DatasetError, Problem
+from petfmri.study.bids import Cohort
+from petfmri.study.checks import check_cohort
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Check the study of `arguments.study`; 2 if anything must be repaired."""
+    study = load_study(arguments.study)
+    if study.bids is None:
+        print("No BIDS folder: this study compares PETPrep tables; `petfmri compare` checks them.")
+        return 0
+    cohort = cohort_of(study)
+    problems = find_problems(study, cohort)
+    report(problems)
+    print(plan(study, cohort))
+    return 2 if any(problem.severity == "error" for problem in problems) else 0
+
+
+def find_problems(study: Study, cohort: Cohort, *, voxels: bool = True) -> list[Problem]:
+    """Find every problem of configuration and dataset."""
+    named = study.columns.model_fields_set  # a column that the user did not name may be absent
+    return config_problems(study) + check_cohort(
+        cohort,
+        columns=[getattr(study.columns, role) for role in sorted(named)],
+        score=study.symptoms.score if study.symptoms else None,
+        window_s=study.pet.window_s,
+        voxels=voxels,
+        n_threads=n_cores(None),
+    )
+
+
+def require_usable(problems: list[Problem]) -> None:
+    """Stop if any problem is an error.
+
+    Raises
+    ------
+    DatasetError
+        With all errors.
+    """
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise DatasetError.of(errors)
+
+
+def report(problems: list[Problem]) -> None:
+    """Print problems, errors first."""
+    for problem in problems:
+        print(f"{problem.severity}: {problem}", file=sys.stderr)
+    errors = sum(problem.severity == "error" for problem in problems)
+    print(f"{errors} error{'s' * (errors != 1)}, {len(problems) - errors} warnings.")
+
+
+def plan(study: Study, cohort: Cohort) -> str:
+    """Describe what `run` would do."""
+    low, high = study.pet.window_min
+    lines = [
+        f"`run` would process {len(cohort.participants)} participants into {study.output}:",
+        f"  PET: SUVR {low:g}-{high:g} min over {reference_name(study)}; atlas {study.atlas}",
+        f"  BOLD: task {study.bold.task}, {study.bold.strategy}, {study.bold.band_hz[0]:g}-{study.bold.band_hz[1]:g} Hz,"
+        f" frames above {study.bold.fd_threshold_mm:g} mm censored",
+        f"  primary outcome: {study.primary}",
+    ]
+    for person in cohort.participants:
+        sessions = [
+            f"{session.id} ({session.role}): {len(session.pet)} PET, {len(session.bold)} BOLD"
+            for session in person.sessions
+        ]
+        lines.append(
+            f"  {person.id}: {len(person.t1w)} T1w; {'; '.join(sessions) or 'no session of this study'}"
+        )
+    return "\n".join(lines)

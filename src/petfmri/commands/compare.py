@@ -1,0 +1,127 @@
+"""`petfmri compare`: what changed from pre to post, as tables and one page."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import pandas as pd
+
+from petfmri.commands.context import group_folder, resolved, rois_of
+from petfmri.commands.overview import write_overview
+from petfmri.commands.tables import network_columns, read_group_tables
+from petfmri.config import Study, load_study
+from petfmri.networks.connectivity import fisher_z
+from petfmri.statistics.prepost import Comparison
+from petfmri.statistics.prepost import compare as compare_tables
+from petfmri.study.files import read_table, write_table, write_text
+
+COMPARISON_COLUMNS = {
+    "outcome": {"Description": "measure:region or measure"},
+    "family": {"Description": "Outcomes that are corrected together"},
+    "n": {"Description": "Persons with both sessions"},
+    "mean_pre": {"Description": "Mean before"},
+    "mean_post": {"Description": "Mean after"},
+    "change": {"Description": "Mean of post minus pre"},
+    "percent": {"Description": "Mean over persons of 100 (post - pre) / pre", "Units": "%"},
+    "sd_change": {"Description": "Standard deviation of the changes"},
+    "g": {
+        "Description": "Hedges g of the paired change: mean over standard deviation of the change, corrected for small n"
+    },
+    "g_low": {"Description": "Lower end of its 95 % interval (noncentral t)"},
+    "g_high": {"Description": "Upper end of its 95 % interval (noncentral t)"},
+    "t": {"Description": "Paired t"},
+    "p": {"Description": "Two-sided sign-flip p, uncorrected"},
+    "p_fwe": {"Description": "Family-wise p by the largest |t|; missing in families of one"},
+    "n_rise": {"Description": "Persons whose value rose"},
+    "n_fall": {"Description": "Persons whose value fell"},
+    "p_smallest": {"Description": "Smallest p that this n can attain"},
+    "arrangements": {"Description": "Sign flips evaluated"},
+    "exact": {"Description": "Whether these are all sign flips"},
+    "detectable_g": {"Description": "Effect seen with 80 % power at two-sided .05"},
+    "detectable_percent": {"Description": "The same as a percent change", "Units": "%"},
+}
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Compare the study of `arguments.study`."""
+    study = load_study(arguments.study)
+    compare(study)
+    print(
+        f"Written to {group_folder(study, 'compare')}: comparisons.tsv, changes.tsv, couplings.tsv, compare.html"
+    )
+    return 0
+
+
+def compare(study: Study) -> Comparison:
+    """Compare, and write ``group/compare``."""
+    regions, sessions = tables_of(study)
+    networks = network_columns(sessions, sorted(set(regions["network"].dropna())))
+    result = compare_tables(
+        regions,
+        sessions,
+        primary=study.primary,
+        rois=rois_of(study, sorted(set(regions["region"]))),
+        networks=networks,
+        symptom=study.symptoms.score
+        if study.symptoms and study.symptoms.score in sessions
+        else None,
+        tracer=study.pet.tracer,
+        permutations=study.inference.permutations,
+        seed=study.inference.seed,
+    )
+    folder = group_folder(study, "compare")
+    write_table(result.comparisons, folder / "comparisons.tsv", COMPARISON_COLUMNS)
+    write_table(result.changes, folder / "changes.tsv", COMPARISON_COLUMNS)
+    if not result.couplings.empty:
+        write_table(result.couplings, folder / "couplings.tsv")
+    write_text("\n".join(result.notes) + "\n", folder / "notes.txt")
+    write_text(resolved(study), folder / "study.yaml")
+    _page(study, result, regions)
+    return result
+
+
+def tables_of(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the tables of a run, or make them of PETPrep's time-activity curves."""
+    if study.derivatives.petprep is not None:
+        from petfmri.commands.petprep import petprep_tables
+
+        return petprep_tables(study, study.derivatives.petprep)
+    return read_group_tables(study)
+
+
+def _page(study: Study, result: Comparison, regions: pd.DataFrame) -> None:
+    from petfmri.reports.compare_page import compare_page, verdict
+
+    folder = group_folder(study, "compare")
+    compare_page(
+        result.comparisons,
+        result.changes,
+        result.couplings,
+        study=study.name,
+        notes=result.notes,
+        primary=study.primary,
+        matrices=_matrices(study, regions),
+    ).save(folder / "compare.html")
+    write_text(verdict(result.comparisons) + "\n", folder / "verdict.txt")
+    write_overview(study)
+
+
+def _matrices(study: Study, regions: pd.DataFrame) -> dict[str, object] | None:
+    """Average the connectivity of each role over the persons who have both sessions."""
+    network = regions.drop_duplicates("region").set_index("region")["network"]
+    roles = {role: f"ses-{getattr(study.sessions, role)}" for role in ("pre", "post")}
+    found: dict[str, list[np.ndarray]] = {role: [] for role in roles}
+    parcels = pd.Index([])
+    for folder in sorted(study.output.glob("sub-*")):
+        paths = [next(folder.glob(f"{label}/func/*_relmat.tsv"), None) for label in roles.values()]
+        if None in paths:
+            continue
+        for role, path in zip(roles, paths, strict=True):
+            table = read_table(path, ["name"]).set_index("name")
+            parcels = table.index
+            found[role].append(fisher_z(table.to_numpy(float)))
+    if not found["pre"]:
+        return None
+    means = {role: np.nanmean(values, axis=0) for role, values in found.items()}
+    return means | {"networks": network.reindex(parcels).astype(str).tolist()}

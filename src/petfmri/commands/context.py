@@ -1,0 +1,129 @@
+"""What the verbs share: from the configuration to values."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from petfmri.config import AtlasFiles, ReferenceLabels, Study
+from petfmri.errors import ConfigError, PetfmriError, Problem
+from petfmri.study.bids import Cohort, read_cohort
+
+if TYPE_CHECKING:
+    from petfmri.atlases import Atlas
+
+
+def bids_folder(study: Study) -> Path:
+    """Return the BIDS folder.
+
+    Raises
+    ------
+    ConfigError
+        If the study names none, or it does not exist.
+    """
+    if study.bids is None:
+        raise ConfigError(
+            "bids", "nothing", "the raw BIDS folder", "name it, or use `compare` on PETPrep tables"
+        )
+    if not study.bids.is_dir():
+        raise ConfigError(
+            "bids", f"{study.bids}, which is no folder", "the raw BIDS folder", "correct the path"
+        )
+    return study.bids
+
+
+def cohort_of(study: Study, participants: list[str] | None = None) -> Cohort:
+    """Index the BIDS folder."""
+    return read_cohort(
+        bids_folder(study),
+        sessions={"pre": study.sessions.pre, "post": study.sessions.post},
+        tracer=study.pet.tracer,
+        task=study.bold.task,
+        symptoms=study.symptoms.table if study.symptoms else None,
+        participants=participants,
+    )
+
+
+def atlas_of(study: Study) -> Atlas:
+    """Load the atlas."""
+    from petfmri.atlases import load_atlas
+
+    if isinstance(study.atlas, AtlasFiles):
+        return load_atlas(study.atlas.image, study.atlas.table)
+    return load_atlas(study.atlas)
+
+
+def config_problems(study: Study) -> list[Problem]:
+    """Find what is wrong with names that refer to the atlas: regions, networks, primary outcome."""
+    from petfmri.atlases import select_regions
+
+    try:
+        table = atlas_of(study).table
+    except PetfmriError as error:
+        return error.problems
+    problems = []
+    patterns = {
+        f"regions_of_interest.{name}": chosen for name, chosen in study.regions_of_interest.items()
+    }
+    if isinstance(study.pet.reference, ReferenceLabels):
+        patterns["pet.reference.regions"] = study.pet.reference.regions
+    for where, chosen in patterns.items():
+        try:
+            select_regions(table, chosen)
+        except ConfigError as error:
+            problems += [replace(problem, where=where) for problem in error.problems]
+    known = set(table["network"])
+    unknown = [name for name in study.networks or () if name not in known]
+    if unknown:
+        problems.append(
+            Problem(
+                "networks",
+                ", ".join(unknown),
+                f"of {', '.join(sorted(known))}",
+                "correct the names",
+            )
+        )
+    return problems
+
+
+def reference_name(study: Study) -> str:
+    """Return the reference region's name as it stands in file names."""
+    return "custom" if isinstance(study.pet.reference, ReferenceLabels) else study.pet.reference
+
+
+def rois_of(study: Study, names: list[str]) -> dict[str, list[str]]:
+    """Return the regions of each region of interest, leaving out those that this atlas lacks."""
+    import pandas as pd
+
+    from petfmri.atlases import select_regions
+
+    table = pd.DataFrame({"name": names})
+    found = {}
+    for roi, patterns in study.regions_of_interest.items():
+        with suppress(ConfigError):
+            found[roi] = select_regions(table, patterns)
+    return found
+
+
+def resolved(study: Study) -> str:
+    """Write the configuration with all defaults, as YAML."""
+    import yaml
+
+    return yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def n_cores(asked: int | None) -> int:
+    """Return the number of processes: what was asked for, else the cores this process may use."""
+    if asked:
+        return asked
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def group_folder(study: Study, *parts: str) -> Path:
+    """Return a folder of group results."""
+    return study.output.joinpath("group", *parts)

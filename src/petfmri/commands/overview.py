@@ -1,0 +1,41 @@
+"""The overview page: written anew by every verb that adds a result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from petfmri.commands.context import group_folder, resolved
+from petfmri.config import Study
+from petfmri.study.files import read_table
+
+PAGES = (
+    ("What changed from pre to post?", "compare", "compare.html"),
+    ("Does imaging predict symptoms?", "predict", "predict.html"),
+)
+
+
+def write_overview(
+    study: Study, *, truth: pd.DataFrame | None = None, failures: Sequence[str] = ()
+) -> None:
+    """Write ``index.html`` from the results that are there."""
+    from petfmri.reports.index_page import index_page
+
+    answers = []
+    for question, part, page in PAGES:
+        path = group_folder(study, part) / page
+        if path.exists():
+            answer = (path.parent / "verdict.txt").read_text(encoding="utf-8").strip()
+            answers.append((question, answer, str(path.relative_to(study.output))))
+    sessions = read_table(group_folder(study) / "sessions.tsv")
+    pages = {path.stem: path.name for path in sorted(study.output.glob("sub-*.html"))}
+    index_page(
+        sessions,
+        study=study.name,
+        answers=answers,
+        failures=failures,
+        truth=truth,
+        configuration=resolved(study),
+        participants=pages,
+    ).save(study.output / "index.html")

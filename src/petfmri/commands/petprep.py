@@ -1,0 +1,145 @@
+"""The tidy tables made of PETPrep's time-activity curves, without any image."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from petfmri.atlases import select_regions
+from petfmri.config import ReferenceLabels, Study
+from petfmri.errors import ConfigError, DatasetError
+from petfmri.pet.frames import FrameSchedule
+from petfmri.pet.suvr import suvr_from_tacs, volume_weighted_mean
+from petfmri.study.files import read_table, write_table
+from petfmri.study.group import REGION_COLUMNS, SESSION_COLUMNS
+from petfmri.study.names import with_prefix
+from petfmri.study.petprep import (
+    PetprepTacs,
+    petprep_participants,
+    petprep_problems,
+    read_petprep_tacs,
+)
+
+# FreeSurfer's names of grey matter; white matter, ventricles and the skull are not compared.
+CORTEX = ("ctx-*",)
+SUBCORTEX = (
+    "*thalamus*", "*caudate*", "*putamen*", "*pallidum*", "*hippocampus*", "*amygdala*", "*accumbens*",
+)  # fmt: skip
+CEREBELLUM = ("*cerebellum-cortex*",)
+
+
+def petprep_tables(study: Study, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Make ``group/regions.tsv`` and ``group/sessions.tsv`` of PETPrep derivatives.
+
+    Raises
+    ------
+    ConfigError
+        If the reference is not named by regions of the tables.
+    DatasetError
+        With every problem of the curves.
+    """
+    roles = {"pre": study.sessions.pre, "post": study.sessions.post}
+    errors = [
+        problem
+        for problem in petprep_problems(folder, roles, trc=study.pet.tracer)
+        if problem.severity == "error"
+    ]
+    if errors:
+        raise DatasetError.of(errors)
+    regions, sessions = [], []
+    for participant, found in petprep_participants(folder).items():
+        for role, label in roles.items():
+            session = with_prefix("ses", label)
+            if session not in found:
+                continue
+            scan = read_petprep_tacs(folder, participant, session, trc=study.pet.tracer)
+            rows = _suvr_rows(scan, study)
+            row = {"participant_id": participant, "session_id": session, "role": role}
+            if rows["volume_mm3"].notna().all():
+                by_region = rows.set_index("region")
+                row["suvr_grey"] = volume_weighted_mean(
+                    by_region["suvr"], by_region["volume_mm3"], str(scan.path)
+                )
+            rows.insert(0, "participant_id", participant)
+            rows.insert(1, "session_id", session)
+            regions.append(rows)
+            sessions.append(row)
+    return _written(study, pd.concat(regions, ignore_index=True), pd.DataFrame(sessions))
+
+
+def _suvr_rows(scan: PetprepTacs, study: Study) -> pd.DataFrame:
+    """SUVR of every grey-matter region of one scan."""
+    schedule = FrameSchedule.from_edges(scan.frame_start_s, scan.frame_end_s, scan.path.name)
+    names = pd.DataFrame({"name": scan.tacs.index.astype(str)})
+    reference = _reference(names, study, scan.path)
+    ratios = suvr_from_tacs(
+        scan.tacs.T.reset_index(drop=True),
+        schedule,
+        study.pet.window_s,
+        reference,
+        volumes_mm3=scan.volumes_mm3,
+    )
+    structures: dict[str, str] = {}
+    for structure, patterns in (
+        ("cortex", CORTEX),
+        ("subcortex", SUBCORTEX),
+        ("cerebellum", CEREBELLUM),
+    ):
+        with suppress(ConfigError):
+            structures |= dict.fromkeys(select_regions(names, patterns), structure)
+    if not structures:
+        raise DatasetError(
+            str(scan.path),
+            f"regions such as {', '.join(names['name'][:3])}",
+            "FreeSurfer's names of grey matter",
+            "use PETPrep's gtm or aparcaseg curves",
+        )
+    volumes = scan.volumes_mm3
+    return pd.DataFrame(
+        {
+            "region": region,
+            "network": None,
+            "hemisphere": _hemisphere(region),
+            "structure": structure,
+            "volume_mm3": None if volumes is None else volumes.get(region),
+            "suvr": ratios[region],
+        }
+        for region, structure in structures.items()
+    )
+
+
+def _reference(names: pd.DataFrame, study: Study, path: Path) -> list[str]:
+    reference = study.pet.reference
+    if reference == "semiovale":
+        raise ConfigError(
+            "pet.reference",
+            "semiovale, which these curves do not have",
+            "regions of the table",
+            "write reference: {regions: [...]} or cerebellum",
+        )
+    patterns = reference.regions if isinstance(reference, ReferenceLabels) else CEREBELLUM
+    try:
+        return select_regions(names, patterns)
+    except ConfigError as error:
+        raise ConfigError.of(
+            replace(problem, where=f"pet.reference, {path.name}") for problem in error.problems
+        ) from None
+
+
+def _hemisphere(region: str) -> str:
+    name = region.lower()
+    if name.startswith(("left", "ctx-lh")):
+        return "L"
+    return "R" if name.startswith(("right", "ctx-rh")) else "B"
+
+
+def _written(
+    study: Study, regions: pd.DataFrame, sessions: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    group = study.output / "group"
+    write_table(regions, group / "regions.tsv", REGION_COLUMNS)
+    write_table(sessions, group / "sessions.tsv", SESSION_COLUMNS)
+    return read_table(group / "regions.tsv"), read_table(group / "sessions.tsv")

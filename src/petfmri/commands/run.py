@@ -1,0 +1,216 @@
+"""`petfmri run`: every participant through one workflow, then the tidy group tables."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from petfmri.commands.check import find_problems, report, require_usable
+from petfmri.commands.context import atlas_of, cohort_of, n_cores, reference_name, resolved
+from petfmri.config import AtlasFiles, ReferenceLabels, Study, load_study
+from petfmri.study.bids import Cohort, Participant, Session, tracer_of
+from petfmri.study.files import write_text
+from petfmri.study.layout import Names
+from petfmri.study.names import write_dataset_description
+from petfmri.workflows.values import BoldRun, PetScan, SessionScans, Settings
+
+if TYPE_CHECKING:
+    from petfmri.execution.digest import Failure
+
+SOFTWARE = ("nipype", "nibabel", "numpy", "scipy", "pandas", "picsl-greedy", "niimath")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the study of `arguments.study`; 1 if a participant failed."""
+    return run(
+        load_study(arguments.study),
+        participants=arguments.participant_label,
+        profile=arguments.profile,
+        n_procs=n_cores(arguments.n_procs),
+        mem_gb=arguments.mem_gb,
+        work_dir=arguments.work_dir,
+    )
+
+
+def run(
+    study: Study,
+    *,
+    participants: list[str] | None = None,
+    profile: str = "laptop",
+    n_procs: int,
+    mem_gb: float | None = None,
+    work_dir: Path | None = None,
+    checked: bool = False,
+) -> int:
+    """Process what is not current, write the group tables, and return the exit status."""
+    from petfmri.execution.profiles import load_profile, total_memory_gb
+    from petfmri.execution.provenance import is_current
+
+    chosen = load_profile(profile, n_procs=n_procs, memory_gb=mem_gb or 0.9 * total_memory_gb())
+    cohort = cohort_of(study, participants)
+    settings = settings_of(study, cohort)
+    made_from = {person.id: _provenance(person, cohort, settings) for person in cohort.participants}
+    stale = [
+        person
+        for person in cohort.participants
+        if not is_current(_record(study, person.id), made_from[person.id], outputs_in=study.output)
+    ]
+    failures: list[Failure] = []
+    if stale:
+        if not checked:
+            problems = find_problems(study, cohort)
+            report(problems)
+            require_usable(problems)
+        failures = _process(
+            study, stale, settings, made_from, chosen, work_dir or study.output / "work"
+        )
+    else:
+        print(f"{len(cohort.participants)} participants are up to date; 0 steps executed.")
+    _write_results(study, stale, settings, n_procs=n_procs, failures=failures)
+    for failure in failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def settings_of(study: Study, cohort: Cohort) -> Settings:
+    """Turn the configuration into the values of the workflow."""
+    custom = isinstance(study.pet.reference, ReferenceLabels)
+    files = study.atlas if isinstance(study.atlas, AtlasFiles) else None
+    return Settings(
+        atlas=files.image if files else str(study.atlas),
+        atlas_table=files.table if files else None,
+        reference=reference_name(study),
+        reference_regions=study.pet.reference.regions if custom else (),
+        tracer=study.pet.tracer or _only_tracer(cohort),
+        window_s=study.pet.window_s,
+        task=study.bold.task,
+        dummy_scans=study.bold.dummy_scans,
+        strategy=study.bold.strategy,
+        band_hz=study.bold.band_hz,
+        fd_threshold_mm=study.bold.fd_threshold_mm,
+        minimum_kept_s=study.bold.minimum_kept_s,
+        networks=study.networks or (),
+    )
+
+
+def names_of(study: Study, settings: Settings, participant: str) -> Names:
+    """Say where a participant's results lie."""
+    return Names(
+        study.output, participant, settings.seg, settings.tracer, settings.reference, settings.task
+    )
+
+
+def _only_tracer(cohort: Cohort) -> str | None:
+    scans = [
+        scan
+        for person in cohort.participants
+        for session in person.sessions
+        for scan in session.pet
+    ]
+    return tracer_of(scans[0]) if scans else None
+
+
+def _process(
+    study: Study,
+    people: Sequence[Participant],
+    settings: Settings,
+    made_from: dict[str, Any],
+    profile: Any,
+    work_dir: Path,
+) -> list[Failure]:
+    """Run one graph for all people; write the provenance of those who are complete."""
+    from petfmri.execution.provenance import write_provenance
+    from petfmri.execution.run import run_workflow
+    from petfmri.workflows.participant import participant_workflow
+    from petfmri.workflows.study import study_workflow
+
+    write_dataset_description(study.output, name=study.name, source=study.bids)
+    usable = [person for person in people if person.t1w and person.sessions]
+    workflows = [
+        participant_workflow(
+            person.id,
+            t1w=person.t1w[0].path,
+            sessions=[_scans(session) for session in person.sessions],
+            output=study.output,
+            settings=settings,
+        )
+        for person in usable
+    ]
+    outcome = run_workflow(
+        study_workflow(workflows), profile, work_dir=work_dir, progress=sys.stderr.isatty()
+    )
+    print(f"{outcome.executed} of {outcome.nodes} steps executed for {len(usable)} participants.")
+    failed = {failure.participant for failure in outcome.failures}
+    for person in usable:
+        if person.id not in failed:
+            folder = study.output / person.id
+            outputs = [
+                str(path.relative_to(study.output)) for path in folder.rglob("*") if path.is_file()
+            ]
+            software = {name: version(name) for name in SOFTWARE}
+            write_provenance(
+                _record(study, person.id), made_from[person.id], outputs=outputs, software=software
+            )
+    return outcome.failures
+
+
+def _scans(session: Session) -> SessionScans:
+    scan = session.pet[0] if session.pet else None
+    return SessionScans(
+        id=session.id,
+        pet=None if scan is None else PetScan(scan.path, dict(scan.sidecar)),
+        runs=tuple(
+            BoldRun(run.path, float(run.sidecar["RepetitionTime"]), run.entities.get("run"))
+            for run in session.bold
+        ),
+    )
+
+
+def _record(study: Study, participant: str) -> Path:
+    return study.output / participant / f"{participant}_provenance.json"
+
+
+def _provenance(person: Participant, cohort: Cohort, settings: Settings) -> Any:
+    from petfmri.execution.provenance import provenance
+
+    scans = [
+        *person.t1w[:1],
+        *(scan for session in person.sessions for scan in (*session.pet, *session.bold)),
+    ]
+    paths = {scan.path for scan in scans} | {
+        path for scan in scans for path in scan.origins.values()
+    }
+    return provenance(paths, dataset=cohort.bids, options=asdict(settings))
+
+
+def _write_results(
+    study: Study,
+    processed: Sequence[Participant],
+    settings: Settings,
+    *,
+    n_procs: int,
+    failures: Sequence[Failure],
+) -> None:
+    """Write the group tables, the pages of the participants just processed, and the overview."""
+    from petfmri.commands.overview import write_overview
+    from petfmri.commands.pages import write_participant_pages
+    from petfmri.commands.tables import write_group_tables
+
+    cohort = cohort_of(study)
+    names = {
+        person.id: names_of(study, settings, person.id)
+        for person in cohort.participants
+        if (study.output / person.id).is_dir()
+    }
+    if not names:
+        return
+    write_group_tables(study, cohort, list(names.values()), atlas_of(study).table)
+    write_text(resolved(study), study.output / "group" / "study.yaml")
+    shown = [(person, names[person.id]) for person in processed if person.id in names]
+    write_participant_pages(study, shown, n_procs=n_procs)
+    write_overview(study, failures=[str(failure) for failure in failures])

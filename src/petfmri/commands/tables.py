@@ -1,0 +1,88 @@
+"""The group tables that every analysis reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from petfmri.config import Study
+from petfmri.errors import DatasetError
+from petfmri.networks.registry import metrics_for
+from petfmri.pet.suvr import volume_weighted_mean
+from petfmri.study.bids import Cohort
+from petfmri.study.files import read_table, write_table
+from petfmri.study.group import REGION_COLUMNS, SESSION_COLUMNS, region_rows, session_row
+from petfmri.study.layout import Names
+from petfmri.study.tables import cohort_table
+
+
+def write_group_tables(
+    study: Study, cohort: Cohort, names: Sequence[Names], atlas: pd.DataFrame
+) -> None:
+    """Assemble ``group/regions.tsv`` and ``group/sessions.tsv`` from delivered results."""
+    score = study.symptoms.score if study.symptoms else None
+    described = cohort_table(
+        cohort, dose=study.columns.dose, arm=study.columns.arm, days=study.columns.days, score=score
+    )
+    regions, measured = [], []
+    for person in names:
+        for session in cohort.participant(person.sub).sessions:
+            runs = [scan.entities.get("run") for scan in session.bold]
+            rows = region_rows(person, session.id, atlas, runs=runs)
+            regions.append(rows)
+            grey = _grey(rows, f"{person.sub} {session.id}")
+            measured.append(
+                session_row(person, session.id) | ({} if grey is None else {"suvr_grey": grey})
+            )
+    sessions = described.merge(
+        pd.DataFrame(measured), on=["participant_id", "session_id"], how="left"
+    )
+    group = study.output / "group"
+    write_table(pd.concat(regions, ignore_index=True), group / "regions.tsv", REGION_COLUMNS)
+    write_table(sessions, group / "sessions.tsv", session_columns(list(sessions), atlas, score))
+
+
+def session_columns(
+    present: Sequence[str], atlas: pd.DataFrame, score: str | None
+) -> dict[str, dict[str, str]]:
+    """Describe the columns of the session table."""
+    columns = {name: dict(text) for name, text in SESSION_COLUMNS.items()}
+    for metric in metrics_for(list(atlas["network"])):
+        columns[metric.name] = {
+            "LongName": metric.label,
+            "Description": metric.description,
+            "Units": metric.unit,
+        }
+    if score:
+        columns[score] = {"Description": f"Symptom score {score}; a fall is an improvement"}
+    return {name: text for name, text in columns.items() if name in present}
+
+
+def read_group_tables(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the regional and the session table of an earlier `run`.
+
+    Raises
+    ------
+    DatasetError
+        If they are not there.
+    """
+    group = study.output / "group"
+    if not (group / "sessions.tsv").exists():
+        raise DatasetError(
+            str(group), "no sessions.tsv", "the tables of a run", "call `petfmri run` first"
+        )
+    regions = read_table(group / "regions.tsv", ["participant_id", "session_id", "region", "suvr"])
+    return regions, read_table(group / "sessions.tsv", ["participant_id", "session_id", "role"])
+
+
+def network_columns(sessions: pd.DataFrame, atlas_networks: Sequence[str]) -> list[str]:
+    """List the network metrics that the session table has."""
+    return [metric.name for metric in metrics_for(list(atlas_networks)) if metric.name in sessions]
+
+
+def _grey(rows: pd.DataFrame, where: str) -> float | None:
+    if rows["suvr"].isna().all():
+        return None
+    by_region = rows.set_index("region")
+    return volume_weighted_mean(by_region["suvr"], by_region["volume_mm3"], f"{where}: grey matter")

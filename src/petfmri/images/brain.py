@@ -1,0 +1,215 @@
+"""The brain in a whole head: the template's mask, carried by registration and then doubted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import nibabel as nib
+import niimath
+import numpy as np
+from scipy import ndimage
+
+from petfmri.atlases import Template
+from petfmri.errors import RegistrationError, SegmentationError
+from petfmri.images.cropping import box_around, cropped, grown, shrunk
+from petfmri.images.registration import Registration
+from petfmri.images.resampling import Grid, carry_mask, inside, resample
+from petfmri.images.transforms import Affine, Transform
+from petfmri.typing import BoolArray, FloatArray
+
+SPACING_MM = 3.0  # of the search
+RIM_MM = 10.0  # of skull and scalp around the brain that helps to align it
+VOLUME_LIMITS_L = (0.9, 2.4)  # the template, larger than most people, has 1.9 L
+SCALE_LIMITS = (0.7, 1.35)  # template to person, along the axis that changes least and most
+MIN_IN_VIEW = 0.95  # of the brain
+MIN_RESEMBLANCE = 0.5
+
+
+class Brain(NamedTuple):
+    """A brain and how it was found."""
+
+    mask: nib.Nifti1Image
+    """1 in the brain with its CSF (uint8), on the grid of the T1w."""
+    xfm: Transform
+    """Points of the T1w to points of the template: a warp, good to about 2 mm."""
+    affine: Affine
+    """Its best linear approximation inside the brain: where a finer search starts."""
+
+
+def extract_brain(t1w: nib.Nifti1Image, template: Template, registration: Registration) -> Brain:
+    """Find the brain in a T1-weighted image of a head.
+
+    The template is aligned affinely, then by a warp that compares the images in and near the
+    brain only, and its mask is carried back. If the result is not a plausible human brain, the
+    search starts anew from the affine of another program (niimath).
+
+    Parameters
+    ----------
+    t1w : Nifti1Image, 3-D
+        A head, with or without neck; a bias field does little harm.
+    template : Template
+    registration : Registration
+
+    Returns
+    -------
+    Brain
+
+    Raises
+    ------
+    SegmentationError
+        If both starts lead to a brain outside 0.9–2.4 L, one that is stretched or shrunk
+        beyond human proportions, that lies more than 5 % outside the image, or that does not
+        look like the template.
+
+    References
+    ----------
+    Iglesias JE, Liu C-Y, Thompson PM, Tu Z. Robust brain extraction across datasets and
+    comparison with publicly available methods. IEEE Trans Med Imaging 2011;30:1617-1634.
+    """
+    search = _Search(t1w, template, registration)
+    complaints = []
+    for start in search.starts():
+        try:
+            return search.brain(start())
+        except (SegmentationError, RegistrationError) as error:
+            complaints.append(error.problems[0].found)
+    raise _implausible(t1w, "; from a second start, ".join(complaints))
+
+
+class _Search:
+    """The images of a search, small enough to be quick."""
+
+    def __init__(
+        self, t1w: nib.Nifti1Image, template: Template, registration: Registration
+    ) -> None:
+        self.t1w = t1w
+        self.head = shrunk(t1w, SPACING_MM)
+        self.model = shrunk(template.head, SPACING_MM)
+        self.model_mask = shrunk(template.mask, SPACING_MM)
+        self.template_mask = template.mask
+        self.registration = registration
+
+    def starts(self) -> Iterator[Callable[[], Affine]]:
+        """Yield the ways to find a first affine, T1w points to template points."""
+        yield lambda: ~self.registration.affine(self.model, self.head)
+        yield lambda: ~_niimath_affine(self.model, self.head)
+
+    def brain(self, start: Affine) -> Brain:
+        """Refine a start to a brain mask, or raise what is wrong with it."""
+        _check_scales(self.t1w, start)
+        region = carry_mask(self.model_mask, start, Grid.of(self.head))
+        _check_view(self.t1w, start, self.model_mask)
+        region = grown(region, RIM_MM)
+        box = box_around(region, 0)
+        head, near = cropped(self.head, box), cropped(region, box)
+        xfm = self.registration.deformable(head, self.model, initial=start, fixed_mask=near)
+        coarse = carry_mask(self.model_mask, xfm, Grid.of(head))
+        _check_resemblance(self.t1w, head, resample(self.model, xfm, Grid.of(head)), coarse)
+        mask = self._full_mask(xfm, coarse)
+        _check_volume(self.t1w, mask)
+        return Brain(mask, xfm, _best_affine(xfm, coarse))
+
+    def _full_mask(self, xfm: Transform, coarse: nib.Nifti1Image) -> nib.Nifti1Image:
+        """Carry the template's mask onto the T1w; keep its largest piece, without holes."""
+        grid = Grid.of(self.t1w)
+        near = carry_mask(grown(coarse, 2 * SPACING_MM), Affine(), grid)
+        box = box_around(near, 0)
+        samples = 1 if grid.spacing_mm.max() < SPACING_MM else 2
+        part = Grid.of(cropped(near, box))
+        carried = np.asarray(carry_mask(self.template_mask, xfm, part, samples=samples).dataobj)
+        full = np.zeros(grid.shape, dtype=np.uint8)
+        full[box] = ndimage.binary_fill_holes(_largest_piece(carried > 0))
+        return nib.Nifti1Image(full, grid.affine)
+
+
+def _niimath_affine(fixed: nib.Nifti1Image, moving: nib.Nifti1Image) -> Affine:
+    """Align with niimath; its Hellinger and correlation-ratio costs fail in other places."""
+    with tempfile.TemporaryDirectory(prefix="petfmri_") as folder:
+        work = Path(folder)
+        nib.save(fixed, work / "fixed.nii")
+        nib.save(moving, work / "moving.nii")
+        command = "moving.nii -gz 0 -p 1 -allineate fixed.nii -com -savemat found.json moved.nii"
+        done = subprocess.run(
+            [niimath.bin, *command.split()], cwd=work, capture_output=True, text=True, check=False
+        )
+        if done.returncode or not (work / "found.json").exists():
+            raise RegistrationError(
+                "niimath -allineate",
+                (done.stderr + done.stdout).strip()[-300:] or f"status {done.returncode}",
+                "an affine",
+                "look at the image",
+            )
+        return Affine(json.loads((work / "found.json").read_text())["fixed_to_moving"])
+
+
+def _best_affine(xfm: Transform, mask: nib.Nifti1Image) -> Affine:
+    """Fit an affine to a transform inside a mask by least squares."""
+    points = Affine(mask.affine).map(np.argwhere(np.asarray(mask.dataobj) > 0).astype(float))
+    points = points[:: max(1, len(points) // 20_000)]
+    design = np.column_stack([points, np.ones(len(points))])
+    solution = np.linalg.lstsq(design, xfm.map(points), rcond=None)[0]
+    return Affine(np.vstack([solution.T, [0, 0, 0, 1]]))
+
+
+def _largest_piece(mask: BoolArray) -> BoolArray:
+    labels, n_pieces = ndimage.label(mask)
+    if n_pieces <= 1:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    return np.asarray(labels == 1 + sizes[1:].argmax())
+
+
+def _check_scales(t1w: nib.Nifti1Image, affine: Affine) -> None:
+    matrix = (~affine).matrix[:3, :3]
+    scales = np.linalg.svd(matrix, compute_uv=False)
+    low, high = SCALE_LIMITS
+    if scales.min() < low or scales.max() > high or np.linalg.det(matrix) < 0:
+        raise _implausible(
+            t1w, f"a brain {scales.min():.2f} to {scales.max():.2f} times the template's size"
+        )
+
+
+def _check_view(t1w: nib.Nifti1Image, affine: Affine, model_mask: nib.Nifti1Image) -> None:
+    seen = inside(~affine, Grid.of(model_mask), Grid.of(t1w))
+    share = float(seen[np.asarray(model_mask.dataobj) > 0.5].mean())
+    if share < MIN_IN_VIEW:
+        raise _implausible(t1w, f"a brain with {100 * share:.0f} % inside the image")
+
+
+def _check_resemblance(
+    t1w: nib.Nifti1Image, head: nib.Nifti1Image, model: nib.Nifti1Image, mask: nib.Nifti1Image
+) -> None:
+    near = np.asarray(grown(mask, SPACING_MM).dataobj) > 0
+    one, other = (np.asarray(image.dataobj)[near] for image in (head, model))
+    resemblance = _correlation(one, other)
+    print("RES", resemblance)
+    if resemblance < MIN_RESEMBLANCE:
+        raise _implausible(t1w, f"a brain that resembles the template by {resemblance:.2f} only")
+
+
+def _correlation(one: FloatArray, other: FloatArray) -> float:
+    one, other = one - one.mean(), other - other.mean()
+    norm = float(np.sqrt((one**2).sum() * (other**2).sum()))
+    return float((one * other).sum()) / norm if norm > 0 else 0.0
+
+
+def _check_volume(t1w: nib.Nifti1Image, mask: nib.Nifti1Image) -> None:
+    voxel_mm3 = float(Grid.of(mask).spacing_mm.prod())
+    volume = float(np.asarray(mask.dataobj).sum()) * voxel_mm3 / 1e6
+    if not VOLUME_LIMITS_L[0] <= volume <= VOLUME_LIMITS_L[1]:
+        raise _implausible(t1w, f"a brain of {volume:.2f} L")
+
+
+def _implausible(t1w: nib.Nifti1Image, found: str) -> SegmentationError:
+    low, high = VOLUME_LIMITS_L
+    return SegmentationError(
+        f"brain in {t1w.get_filename() or 'the T1w'}",
+        found,
+        f"a whole human head, with a brain of {low} to {high} L that looks like the template",
+        "look at the image: orientation in the header, contrast, field of view",
+    )

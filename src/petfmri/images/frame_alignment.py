@@ -1,0 +1,164 @@
+"""One frame aligned rigidly to a reference by Gauss-Newton least squares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from nibabel.affines import voxel_sizes
+from scipy import ndimage
+
+from petfmri.errors import InputError
+from petfmri.images.transforms import Affine, rigid
+from petfmri.typing import BoolArray, FloatArray, IntArray
+
+FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
+BELIEVED_MM = 1.0  # expected error beyond which the motion of a frame is not believed
+
+_SAMPLES = 6000  # voxels that a fit looks at, about
+_COARSE = 4  # thinning of these while steps are long
+_LONG_MM, _CONVERGED_MM = 0.05, 2e-3
+_STEPS = 30
+_LEAST_SEEN = 0.3  # share of the reference that a frame must contain
+
+
+@dataclass(frozen=True)
+class AlignedFrame:
+    """One frame's transform and its expected error, root mean square over the mask.
+
+    Parameters
+    ----------
+    transform : Affine
+        Points of the reference to points of the frame.
+    error_mm : float
+        Infinite when no alignment was found; then `transform` is where it began.
+    """
+
+    transform: Affine
+    error_mm: float
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether the frame holds enough signal for its motion to mean something."""
+        return self.error_mm <= BELIEVED_MM
+
+
+class FrameAligner:
+    """Aligns frames to one reference; what depends on the reference is computed once.
+
+    Minimises the squared difference between the smoothed frame and the smoothed reference times
+    a scale that is fitted for each frame, over a lattice of mask voxels.
+
+    Parameters
+    ----------
+    reference : array of shape (x, y, z)
+    affine : array of shape (4, 4)
+    mask : bool array of shape (x, y, z)
+    fwhm_mm : float
+        Gaussian smoothing of reference and frames.
+
+    References
+    ----------
+    Baker S, Matthews I. Lucas-Kanade 20 years on: a unifying framework. Int J Comput Vis
+    2004;56:221-255.
+    """
+
+    def __init__(
+        self, reference: FloatArray, affine: FloatArray, mask: BoolArray, fwhm_mm: float
+    ) -> None:
+        if not mask.any():
+            raise InputError("mask of the series", "no voxel", "a head", "look at the reference")
+        self.shape = reference.shape
+        self.to_voxels = np.linalg.inv(affine)
+        spacing: FloatArray = np.asarray(voxel_sizes(affine))
+        self.sigma: FloatArray = np.asarray(fwhm_mm * FWHM_TO_SIGMA / spacing)
+        smooth: FloatArray = self._smoothed(reference)
+        voxels, step = _lattice(mask)
+        self.points = Affine(affine).map(voxels.astype(float))
+        self.center: FloatArray = np.asarray(self.points.mean(axis=0))
+        around = self.points - self.center
+        self.values = smooth[tuple(voxels.T)].astype(float)
+        rises: list[FloatArray] = list(np.gradient(smooth))
+        slopes = np.stack([rise[tuple(voxels.T)] for rise in rises], axis=1)
+        slopes = slopes.astype(float) @ self.to_voxels[:3, :3]
+        self.jacobian = np.column_stack([slopes, np.cross(around, slopes), self.values])
+        self.reach = float(np.sqrt((around**2).sum(axis=1).max()))
+        self.inertia = np.eye(3) * (around**2).sum() / len(around) - around.T @ around / len(around)
+        noise_mm3 = (4 * np.pi * (fwhm_mm * FWHM_TO_SIGMA) ** 2) ** 1.5
+        self.inflation = max(1.0, noise_mm3 / (step * float(spacing.prod())))
+
+    def fit_all(self, frames: Iterable[FloatArray]) -> list[AlignedFrame]:
+        """Fit frame after frame, each from the last one that could be believed.
+
+        Raises
+        ------
+        InputError
+            If a frame has another shape or values that are not finite.
+        """
+        fits: list[AlignedFrame] = []
+        start = Affine()
+        for number, frame in enumerate(frames):
+            if frame.shape != self.shape or not np.isfinite(frame).all():
+                raise InputError(
+                    f"frame {number} of the series",
+                    f"shape {frame.shape} or values that are not finite",
+                    f"finite values of shape {self.shape}",
+                    "reconstruct or export it anew",
+                )
+            fits.append(self.fit(frame, start))
+            if fits[-1].is_believed:
+                start = fits[-1].transform
+        return fits
+
+    def fit(self, frame: FloatArray, start: Affine) -> AlignedFrame:
+        """Align one frame from `start` by inverse-compositional Gauss-Newton steps."""
+        coefficients = ndimage.spline_filter(self._smoothed(frame), 3, np.float32, "mirror")
+        current, scale, thin = start, 0.0, _COARSE
+        for _ in range(_STEPS):
+            found, seen = self._read(coefficients, current, thin)
+            jacobian, expected = self.jacobian[::thin][seen], self.values[::thin][seen]
+            scale = scale or float(found @ expected / max(expected @ expected, 1e-12))
+            if seen.mean() < _LEAST_SEEN or scale <= 0:
+                break
+            residual = found - scale * expected
+            covariance = np.linalg.pinv(jacobian.T @ jacobian, hermitian=True)
+            update = covariance @ (jacobian.T @ residual)
+            shift, turn = update[:3] / scale, update[3:6] / scale
+            scale += update[6]
+            step = rigid(shift, np.rad2deg(turn), self.center)
+            current = current @ ~step
+            moved = float(np.linalg.norm(shift) + self.reach * np.linalg.norm(turn))
+            if thin == 1 and moved < _CONVERGED_MM:
+                return AlignedFrame(current, self._expected_error(covariance, residual / scale))
+            thin = 1 if moved < _LONG_MM else thin
+        return AlignedFrame(start, np.inf)
+
+    def _read(
+        self, coefficients: FloatArray, transform: Affine, thin: int
+    ) -> tuple[FloatArray, BoolArray]:
+        """Return the frame at the mapped points that fall into it, and which ones do."""
+        voxels = Affine(self.to_voxels @ transform.matrix).map(self.points[::thin])
+        last = np.asarray(self.shape) - 1
+        seen: BoolArray = np.asarray(((voxels >= 0) & (voxels <= last)).all(axis=1))
+        found = ndimage.map_coordinates(
+            coefficients, voxels[seen].T, order=3, prefilter=False, mode="mirror", output=float
+        )
+        return found, seen
+
+    def _expected_error(self, covariance: FloatArray, residual: FloatArray) -> float:
+        """Turn the residual, in units of the reference, into the error of the motion."""
+        variance = self.inflation * float(residual @ residual) / max(len(residual) - 7, 1)
+        shift, turn = covariance[:3, :3], covariance[3:6, 3:6]
+        return float(np.sqrt(variance * (np.trace(shift) + np.trace(turn @ self.inertia))))
+
+    def _smoothed(self, volume: FloatArray) -> FloatArray:
+        volume = np.asarray(volume, dtype=np.float32)
+        return np.asarray(ndimage.gaussian_filter(volume, self.sigma, mode="nearest", truncate=3))
+
+
+def _lattice(mask: BoolArray) -> tuple[IntArray, int]:
+    """Thin the voxels of a mask out evenly in all directions; return them and the factor."""
+    voxels = np.argwhere(mask)
+    step = 2 ** int(np.clip(np.log2(len(voxels) / _SAMPLES), 0, 5))
+    return voxels[(voxels @ np.array([1, 3, 5])) % step == 0], step

@@ -1,0 +1,210 @@
+"""Steps of the anatomical branch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from nipype.interfaces.base import File, TraitedSpec, traits
+
+from petfmri.atlases import load_atlas, load_reference_mask, load_template, select_regions
+from petfmri.images.bias import correct_bias
+from petfmri.images.brain import extract_brain
+from petfmri.images.erosion import deep_tissue
+from petfmri.images.registration import Greedy
+from petfmri.images.resampling import (
+    Grid,
+    carry_labels,
+    carry_mask,
+    sampled_warp,
+)
+from petfmri.images.template import normalise
+from petfmri.images.tissues import segment_tissues
+from petfmri.images.transform_files import read_affine, read_warp, write_affine, write_warp
+from petfmri.interfaces.base import Step, StepInputSpec, load_array, save_image
+from petfmri.pet.reference import (
+    ReferenceRegion,
+    cerebellar_reference,
+    label_reference,
+    semiovale_reference,
+)
+from petfmri.study.files import write_table
+
+DEEP_WHITE_MM, DEEP_CSF_MM = 4.0, 2.0
+FIELD_MM = 2.0  # displacement fields are smooth: this spacing loses nothing
+
+
+class CorrectBiasInputSpec(StepInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="raw T1w")
+
+
+class CorrectBiasOutputSpec(TraitedSpec):
+    out_file = File(desc="T1w without bias field")
+
+
+class CorrectBias(Step):
+    """Even out the intensities of the T1w."""
+
+    input_spec = CorrectBiasInputSpec
+    output_spec = CorrectBiasOutputSpec
+
+    def step(self, folder: Path) -> dict[str, Any]:
+        corrected = correct_bias(nib.load(self.inputs.in_file))
+        nib.save(corrected, folder / "T1w.nii.gz")
+        return {"out_file": folder / "T1w.nii.gz"}
+
+
+class ExtractBrainInputSpec(StepInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="T1w without bias field")
+
+
+class ExtractBrainOutputSpec(TraitedSpec):
+    mask = File(desc="brain")
+    xfm = File(desc="affine: T1w points to template points")
+
+
+class ExtractBrain(Step):
+    """Find the brain by way of the template."""
+
+    input_spec = ExtractBrainInputSpec
+    output_spec = ExtractBrainOutputSpec
+
+    def step(self, folder: Path) -> dict[str, Any]:
+        brain = extract_brain(nib.load(self.inputs.in_file), load_template(), Greedy())
+        nib.save(brain.mask, folder / "mask.nii.gz")
+        return {
+            "mask": folder / "mask.nii.gz",
+            "xfm": write_affine(brain.affine, folder / "xfm.txt"),
+        }
+
+
+class SegmentTissuesInputSpec(StepInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="T1w without bias field")
+    brain_mask = File(exists=True, mandatory=True)
+
+
+class SegmentTissuesOutputSpec(TraitedSpec):
+    grey = File(desc="share of grey matter, 0 to 1")
+    white = File(desc="share of white matter")
+    csf = File(desc="share of CSF")
+
+
+class SegmentTissues(Step):
+    """Split the brain into grey matter, white matter and CSF."""
+
+    input_spec = SegmentTissuesInputSpec
+    output_spec = SegmentTissuesOutputSpec
+
+    def step(self, folder: Path) -> dict[str, Any]:
+        tissues = segment_tissues(nib.load(self.inputs.in_file), nib.load(self.inputs.brain_mask))
+        outputs = {"grey": tissues.gm, "white": tissues.wm, "csf": tissues.csf}
+        for name, image in outputs.items():
+            nib.save(image, folder / f"{name}.nii.gz")
+        return {name: folder / f"{name}.nii.gz" for name in outputs}
+
+
+class NormaliseInputSpec(StepInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="T1w without bias field")
+    brain_mask = File(exists=True, mandatory=True)
+    initial = File(exists=True, mandatory=True, desc="affine: T1w points to template points")
+
+
+class NormaliseOutputSpec(TraitedSpec):
+    to_template = File(desc="field: T1w points to template points")
+    from_template = File(desc="field: template points to T1w points")
+
+
+class Normalise(Step):
+    """Warp the brain onto the template."""
+
+    input_spec = NormaliseInputSpec
+    output_spec = NormaliseOutputSpec
+
+    def step(self, folder: Path) -> dict[str, Any]:
+        t1w = nib.load(self.inputs.in_file)
+        xfm = normalise(
+            t1w,
+            nib.load(self.inputs.brain_mask),
+            load_template(),
+            Greedy(),
+            initial=read_affine(Path(self.inputs.initial)),
+        )
+        on_t1w, on_template = (
+            Grid.of(image).spaced(FIELD_MM) for image in (t1w, load_template().head)
+        )
+        return {
+            "to_template": write_warp(sampled_warp(xfm, on_t1w), folder / "to_template.nii.gz"),
+            "from_template": write_warp(
+                sampled_warp(~xfm, on_template), folder / "from_template.nii.gz"
+            ),
+        }
+
+
+class CarryAtlasInputSpec(StepInputSpec):
+    t1w = File(exists=True, mandatory=True)
+    xfm = File(exists=True, mandatory=True, desc="T1w points to template points")
+    grey = File(exists=True, mandatory=True, desc="probability, on the T1w grid")
+    white = File(exists=True, mandatory=True)
+    csf = File(exists=True, mandatory=True)
+    atlas = traits.Str(mandatory=True, desc="name of an embedded atlas, or the path of an image")
+    atlas_table = traits.Str("", usedefault=True, desc="path of its table")
+    reference = traits.Str(mandatory=True)
+    reference_regions = traits.List(traits.Str, desc="patterns, for a reference of the user's own")
+
+
+class CarryAtlasOutputSpec(TraitedSpec):
+    segmentation = File(desc="atlas labels on the T1w grid")
+    regions = File(desc="the atlas table")
+    reference_mask = File(desc="reference region on the T1w grid, for every session")
+    reference_note = traits.Str(desc="how the reference region came about")
+    deep_white = File(desc="eroded white matter, for aCompCor")
+    deep_csf = File(desc="eroded CSF, for aCompCor")
+
+
+class CarryAtlas(Step):
+    """Carry labels into the participant's anatomy and build the reference region there."""
+
+    input_spec = CarryAtlasInputSpec
+    output_spec = CarryAtlasOutputSpec
+
+    def step(self, folder: Path) -> dict[str, Any]:
+        t1w, xfm = nib.load(self.inputs.t1w), read_warp(Path(self.inputs.xfm))
+        atlas = load_atlas(self.inputs.atlas, self.inputs.atlas_table or None)
+        labels = carry_labels(atlas.image, xfm, Grid.of(t1w))
+        nib.save(labels, folder / "dseg.nii.gz")
+        reference = self._reference(np.asarray(labels.dataobj), atlas.table, xfm, t1w)
+        for tissue, path, depth in (
+            ("deep_white", self.inputs.white, DEEP_WHITE_MM),
+            ("deep_csf", self.inputs.csf, DEEP_CSF_MM),
+        ):
+            nib.save(deep_tissue(nib.load(path), depth), folder / f"{tissue}.nii.gz")
+        mask = save_image(reference.mask.astype(np.uint8), t1w.affine, folder / "reference.nii.gz")
+        return {
+            "segmentation": folder / "dseg.nii.gz",
+            "regions": write_table(atlas.table, folder / "regions.tsv"),
+            "reference_mask": mask,
+            "reference_note": reference.note,
+            "deep_white": folder / "deep_white.nii.gz",
+            "deep_csf": folder / "deep_csf.nii.gz",
+        }
+
+    def _reference(
+        self, labels: Any, table: pd.DataFrame, xfm: Any, t1w: nib.Nifti1Image
+    ) -> ReferenceRegion:
+        grey = load_array(self.inputs.grey)
+        if self.inputs.reference == "semiovale":
+            start = carry_mask(load_reference_mask("semiovale"), xfm, Grid.of(t1w))
+            white, csf = load_array(self.inputs.white), load_array(self.inputs.csf)
+            return semiovale_reference(np.asarray(start.dataobj), white, grey, csf, t1w.affine)
+        if self.inputs.reference == "cerebellum":
+            members = [
+                table.loc[table["structure"] == name, "index"] for name in ("cerebellum", "cortex")
+            ]
+            cerebellum, cortex = (np.isin(labels, values) for values in members)
+            return cerebellar_reference(cerebellum, cortex, grey, t1w.affine)
+        names = select_regions(table, self.inputs.reference_regions)
+        values = table.loc[table["name"].isin(names), "index"].tolist()
+        return label_reference(", ".join(names), labels, values, t1w.affine)

@@ -1,0 +1,279 @@
+"""Steps of the PET branch, and the join of PET with BOLD."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nipype.interfaces.base import File, TraitedSpec, traits
+
+from petfmri.images.coregistration import align_rigidly
+from petfmri.images.motion import pet_motion
+from petfmri.images.registration import Greedy
+from petfmri.images.resampling import Grid, carry_labels, resample_frames
+from petfmri.images.transform_files import read_affine, read_affines, write_affine, write_affines
+from petfmri.images.volumes import Volumes
+from petfmri.interfaces.base import (
+    Step,
+    StepInputSpec,
+    load_labels,
+    motion_table,
+    save_image,
+)
+from petfmri.pet.activity import calibration
+from petfmri.pet.frames import FrameSchedule
+from petfmri.pet.reference import ReferenceRegion, reference_uptake
+from petfmri.pet.suvr import suvr, window_mean
+from petfmri.pet.tacs import regional_means
+from petfmri.study.files import read_json, read_table, write_json, write_table
+from petfmri.typing import FloatArray, IntArray
+
+REFERENCE = "reference"
+
+
+class _Scan:
+    """A PET file with its schedule and calibration."""
+
+    def __init__(self, path: str, sidecar: dict[str, Any]) -> None:
+        self.volumes = Volumes(Path(path))
+        where = Path(path).name
+        self.schedule = FrameSchedule.from_sidecar(sidecar, len(self.volumes), where)
+        self.factors = calibration(sidecar, self.schedule, where)
+
+    def frames(self) -> Iterator[FloatArray]:
+        """Yield each frame in kBq/mL, decay-corrected to the injection."""
+        for frame, factor in zip(self.volumes, self.factors, strict=True):
+            yield frame * np.float32(factor)
+
+
+class PetMotionInputSpec(StepInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="raw PET")
+    sidecar = traits.Dict(mandatory=True, desc="its BIDS metadata")
+
+
+class PetMotionOutputSpec(TraitedSpec):
+    reference = File(desc="duration-weighted mean of the aligned frames, on the raw grid")
+    motion = File(desc="one matrix per frame: reference points to frame points")
+    confounds = File(
+        desc="motion parameters, framewise displacement, and which frames were aligned"
+    )
+
+
+class PetMotion(Step):
+    """Align the frames of one scan with one another."""
+
+    input_spec = PetMotionInputSpec
+    output_spec = PetMotionOutputSpec
+    resamples = True
+
+    def step(self, folder: Path) -> dict[str, Any]:
+        scan = _Scan(self.inputs.in_file, self.inputs.sidecar)
+        durations_s = scan.schedule.duration_s
+        moved = pet_motion(list(scan.frames()), scan.volumes.affine, durations_s=durations_s)
+        table = motion_table(moved.transforms, moved.center).assign(reliable=moved.reliable)
+        return {
+            "reference": save_image(moved.reference, scan.volumes.affine, folder / "petref.nii.gz"),
+            "motion": write_affines(moved.transforms, folder / "motion.txt"),
+            "confounds": write_table(table, folder / "confounds.tsv"),
+        }
+
+
+class CoregisterPetInputSpec(StepInputSpec):
+    reference = File(exists=True, mandatory=True, desc="PET reference image")
+    t1w = File(exists=True, mandatory=True)
+    brain_mask = File(exists=True, mandatory=True, desc="on the T1w grid")
+
+
+class CoregisterOutputSpec(TraitedSpec):
+    xfm = File(desc="points of the reference to points of the T1w")
+    score = traits.Float(desc="normalised mutual information")
+
+
+class CoregisterPet(Step):
+    """Align PET with the participant's T1w."""
+
+    input_spec = CoregisterPetInputSpec
+    output_spec = CoregisterOutputSpec
+
+    def step(self, folder: Path) -> dict[str, Any]:
+        xfm, score = align_rigidly(
+            nib.load(self.inputs.reference),
+            nib.load(self.inputs.t1w),
+            moving_mask=nib.load(self.inputs.brain_mask),
+            registration=Greedy(),
+        )
+        return {"xfm": write_affine(xfm, folder / "xfm.txt"), "score": score}
+
+
+class RegionalPetInputSpec(StepInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="raw PET")
+    sidecar = traits.Dict(mandatory=True)
+    motion = File(exists=True, mandatory=True)
+    xfm = File(exists=True, mandatory=True, desc="points of the PET reference to T1w points")
+    segmentation = File(exists=True, mandatory=True, desc="labels on the T1w grid")
+    regions = File(exists=True, mandatory=True, desc="table with index and name")
+    reference_mask = File(exists=True, mandatory=True, desc="on the T1w grid")
+    reference_name = traits.Str(mandatory=True)
+    window_s = traits.Tuple(traits.Float, traits.Float, mandatory=True)
+
+
+class RegionalPetOutputSpec(TraitedSpec):
+    tacs = File(desc="frame_start, frame_end (s) and one column per region, kBq/mL")
+    table = File(desc="name, suvr, coverage and volume of each region")
+    suvr_map = File(desc="on the T1w grid, 0 outside the box around the brain")
+    uptake = File(desc="mean, spread, coverage and volume of the reference region")
+
+
+class RegionalPet(Step):
+    """Interpolate each raw frame once onto the T1w grid; curves, SUVR and its map."""
+
+    input_spec = RegionalPetInputSpec
+    output_spec = RegionalPetOutputSpec
+    resamples = True
+
+    def step(self, folder: Path) -> dict[str, Any]:
+        scan = _Scan(self.inputs.in_file, self.inputs.sidecar)
+        segmentation = nib.load(self.inputs.segmentation)
+        labels, reference = (
+            load_labels(self.inputs.segmentation),
+            load_labels(self.inputs.reference_mask) > 0,
+        )
+        box, grid = _brain_box(labels, segmentation.affine)
+        labels, reference = labels[box], reference[box]
+        names = read_table(Path(self.inputs.regions), ["index", "name"])
+        regions = dict(zip(names["index"].astype(int), names["name"].astype(str)))
+        weights = scan.schedule.window_weights(self.inputs.window_s)
+        gather = _Gather(labels, reference, weights, new_label=max(regions) + 1)
+        frames = resample_frames(
+            scan.frames(),
+            scan.volumes.affine,
+            ~read_affine(Path(self.inputs.xfm)),
+            grid,
+            motion=read_affines(Path(self.inputs.motion)),
+            fill=np.nan,
+        )
+        tacs = regional_means(
+            gather(frames),
+            gather.labels,
+            regions | {gather.new_label: REFERENCE},
+            voxel_volume_mm3=float(abs(np.linalg.det(segmentation.affine[:3, :3]))),
+        )
+        region = ReferenceRegion(self.inputs.reference_name, reference, grid.affine, "")
+        uptake = reference_uptake(gather.mean, region)
+        ratio = suvr(tacs.mean @ weights, uptake.mean, self.inputs.reference_name)
+        table = tacs.region_table().assign(suvr=ratio)
+        whole = np.zeros(segmentation.shape, dtype=np.float32)
+        whole[box] = np.nan_to_num(suvr(gather.mean, uptake.mean, self.inputs.reference_name))
+        return {
+            "tacs": write_table(tacs.frame_table(scan.schedule), folder / "tacs.tsv"),
+            "table": write_table(table[table["name"] != REFERENCE], folder / "suvr.tsv"),
+            "suvr_map": save_image(whole, segmentation.affine, folder / "suvr.nii.gz"),
+            "uptake": write_json(
+                {
+                    "ReferenceRegion": self.inputs.reference_name,
+                    "mean_kBq_mL": uptake.mean,
+                    "sd_kBq_mL": uptake.sd,
+                    "coverage": uptake.coverage,
+                    "volume_ml": uptake.volume_ml,
+                },
+                folder / "uptake.json",
+            ),
+        }
+
+
+class PetToBoldInputSpec(StepInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="raw PET")
+    sidecar = traits.Dict(mandatory=True)
+    motion = File(exists=True, mandatory=True)
+    pet_xfm = File(exists=True, mandatory=True, desc="points of the PET reference to T1w points")
+    bold_xfm = File(exists=True, mandatory=True, desc="points of the BOLD reference to T1w points")
+    boldref = File(exists=True, mandatory=True)
+    segmentation = File(exists=True, mandatory=True, desc="labels on the T1w grid")
+    regions = File(exists=True, mandatory=True)
+    uptake = File(
+        exists=True, mandatory=True, desc="of the reference region, as RegionalPet wrote it"
+    )
+    window_s = traits.Tuple(traits.Float, traits.Float, mandatory=True)
+
+
+class PetToBoldOutputSpec(TraitedSpec):
+    suvr_map = File(desc="on the BOLD grid")
+    table = File(desc="name, suvr_boldref and coverage of each region")
+
+
+class PetToBold(Step):
+    """Interpolate each raw PET frame once, straight onto the BOLD grid."""
+
+    input_spec = PetToBoldInputSpec
+    output_spec = PetToBoldOutputSpec
+    resamples = True
+
+    def step(self, folder: Path) -> dict[str, Any]:
+        scan = _Scan(self.inputs.in_file, self.inputs.sidecar)
+        grid = Grid.of(nib.load(self.inputs.boldref))
+        bold_to_t1w = read_affine(Path(self.inputs.bold_xfm))
+        bold_to_pet = ~read_affine(Path(self.inputs.pet_xfm)) @ bold_to_t1w
+        weights = scan.schedule.window_weights(self.inputs.window_s)
+        frames = resample_frames(
+            scan.frames(),
+            scan.volumes.affine,
+            bold_to_pet,
+            grid,
+            motion=read_affines(Path(self.inputs.motion)),
+            fill=np.nan,
+        )
+        reference = read_json(Path(self.inputs.uptake))
+        ratio = suvr(
+            window_mean(frames, weights), reference["mean_kBq_mL"], reference["ReferenceRegion"]
+        )
+        labels = carry_labels(nib.load(self.inputs.segmentation), bold_to_t1w, grid, samples=3)
+        names = read_table(Path(self.inputs.regions), ["index", "name"])
+        regions = dict(zip(names["index"].astype(int), names["name"].astype(str)))
+        volume = float(abs(np.linalg.det(grid.affine[:3, :3])))
+        means = regional_means(
+            [ratio], np.asarray(labels.dataobj), regions, voxel_volume_mm3=volume
+        )
+        table = means.region_table().assign(suvr_boldref=means.mean[:, 0])
+        return {
+            "suvr_map": save_image(
+                np.nan_to_num(ratio).astype(np.float32), grid.affine, folder / "suvr.nii.gz"
+            ),
+            "table": write_table(table, folder / "suvr_boldref.tsv"),
+        }
+
+
+class _Gather:
+    """Pick the voxels of regions and reference from each frame, and sum up the window's mean."""
+
+    def __init__(
+        self, labels: IntArray, reference: Any, weights: FloatArray, *, new_label: int
+    ) -> None:
+        self._inside, self._reference, self._weights = labels > 0, reference, weights
+        self.new_label = new_label
+        self.labels = np.concatenate(
+            [labels[self._inside], np.full(int(reference.sum()), new_label)]
+        )
+        self.mean: FloatArray = np.zeros(labels.shape, dtype=np.float32)
+
+    def __call__(self, frames: Iterator[FloatArray]) -> Iterator[FloatArray]:
+        for frame, weight in zip(frames, self._weights, strict=True):
+            if weight > 0:
+                self.mean += np.float32(weight) * frame
+            yield np.concatenate([frame[self._inside], frame[self._reference]])
+
+
+def _brain_box(
+    labels: IntArray, affine: FloatArray, margin: int = 8
+) -> tuple[tuple[slice, ...], Grid]:
+    """Box around all labels, and its grid."""
+    where = np.argwhere(labels > 0)
+    low = np.maximum(where.min(axis=0) - margin, 0)
+    high = np.minimum(where.max(axis=0) + margin + 1, labels.shape)
+    shifted = affine.copy()
+    shifted[:3, 3] = affine[:3, :3] @ low + affine[:3, 3]
+    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    x, y, z = (int(n) for n in high - low)
+    return box, Grid((x, y, z), shifted)

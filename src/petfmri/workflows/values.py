@@ -1,0 +1,61 @@
+"""The values that a participant's workflow is built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from petfmri.study.names import bids_label
+
+
+@dataclass(frozen=True)
+class PetScan:
+    """A PET file and its BIDS metadata."""
+
+    path: Path
+    sidecar: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BoldRun:
+    """A BOLD file and its repetition time."""
+
+    path: Path
+    tr_s: float
+    run: str | None = None
+
+
+@dataclass(frozen=True)
+class SessionScans:
+    """What one session has; either modality may be missing."""
+
+    id: str
+    pet: PetScan | None = None
+    runs: tuple[BoldRun, ...] = ()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is computed, and how: the values of the study's configuration."""
+
+    atlas: str | Path = "Schaefer200"
+    atlas_table: Path | None = None
+    reference: str = "semiovale"
+    reference_regions: tuple[str, ...] = ()
+    tracer: str | None = None
+    window_s: tuple[float, float] = (3600.0, 5400.0)
+    task: str = "rest"
+    dummy_scans: int | str = "auto"
+    strategy: str = "24P+aCompCor"
+    band_hz: tuple[float, float] = (0.01, 0.1)
+    fd_threshold_mm: float = 0.5
+    minimum_kept_s: float = 240.0
+    networks: tuple[str, ...] = ()
+
+    @property
+    def seg(self) -> str:
+        """The atlas as a BIDS label."""
+        return bids_label(
+            self.atlas.name.partition(".")[0] if isinstance(self.atlas, Path) else self.atlas
+        )
