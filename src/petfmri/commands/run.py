@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from petfmri.commands.check import find_problems, report, require_usable
 from petfmri.commands.context import atlas_of, cohort_of, n_cores, reference_name, resolved
 from petfmri.config import AtlasFiles, ReferenceLabels, Study, load_study
 from petfmri.study.bids import Cohort, Participant, Session, tracer_of
-from petfmri.study.files import write_text
+from petfmri.study.files import read_json, write_text
 from petfmri.study.layout import Names
 from petfmri.study.names import write_dataset_description
 from petfmri.workflows.values import BoldRun, PetScan, SessionScans, Settings
@@ -126,13 +127,15 @@ def _process(
     """Run one graph for all people; write the provenance of those who are complete."""
     from petfmri.execution.provenance import write_provenance
     from petfmri.execution.run import run_workflow
+    from petfmri.execution.side_by_side import run_side_by_side
     from petfmri.workflows.participant import participant_workflow
     from petfmri.workflows.study import study_workflow
 
     write_dataset_description(study.output, name=study.name, source=study.bids)
     usable = [person for person in people if person.t1w and person.sessions]
-    workflows = [
-        participant_workflow(
+    builds = {
+        person.id: partial(
+            participant_workflow,
             person.id,
             t1w=person.t1w[0].path,
             sessions=[_scans(session) for session in person.sessions],
@@ -140,23 +143,48 @@ def _process(
             settings=settings,
         )
         for person in usable
-    ]
-    outcome = run_workflow(
-        study_workflow(workflows), profile, work_dir=work_dir, progress=sys.stderr.isatty()
-    )
+    }
+    for person in usable:
+        _remove_earlier(study, person.id)
+    shown = sys.stderr.isatty()
+    n_procs = profile.plugin_args.get("n_procs", 1)
+    if profile.plugin == "MultiProc" and len(builds) >= n_procs > 1:
+        outcome = run_side_by_side(builds, n_procs=n_procs, work_dir=work_dir, progress=shown)
+    else:
+        whole = study_workflow(build() for build in builds.values())
+        outcome = run_workflow(whole, profile, work_dir=work_dir, progress=shown)
     print(f"{outcome.executed} of {outcome.nodes} steps executed for {len(usable)} participants.")
     failed = {failure.participant for failure in outcome.failures}
+    software = {name: version(name) for name in SOFTWARE}
     for person in usable:
         if person.id not in failed:
-            folder = study.output / person.id
-            outputs = [
-                str(path.relative_to(study.output)) for path in folder.rglob("*") if path.is_file()
-            ]
-            software = {name: version(name) for name in SOFTWARE}
             write_provenance(
-                _record(study, person.id), made_from[person.id], outputs=outputs, software=software
+                _record(study, person.id),
+                made_from[person.id],
+                outputs=_delivered(builds[person.id](), study.output),
+                software=software,
             )
     return outcome.failures
+
+
+def _remove_earlier(study: Study, participant: str) -> None:
+    """Remove what was made from other inputs or settings, lest it pass for a current result."""
+    record = _record(study, participant)
+    if record.exists():
+        for output in read_json(record).get("outputs", []):
+            (study.output / output).unlink(missing_ok=True)
+        record.unlink()
+
+
+def _delivered(workflow: Any, root: Path) -> list[str]:
+    """List the files that a workflow delivered, relative to `root`."""
+    targets = [
+        Path(target)
+        for node in workflow._create_flat_graph().nodes()
+        for target in node.inputs.trait_get().get("targets") or ()
+    ]
+    sidecars = [Path(str(path).removesuffix(".gz")).with_suffix(".json") for path in targets]
+    return [str(path.relative_to(root)) for path in (*targets, *sidecars) if path.exists()]
 
 
 def _scans(session: Session) -> SessionScans:

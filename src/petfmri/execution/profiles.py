@@ -37,13 +37,7 @@ def load_profile(name: str, *, n_procs: int, memory_gb: float) -> Profile:
         raise ConfigError(
             f"--profile {name}", "no such profile", f"{known}, or a YAML file", "correct it"
         )
-    content = yaml.safe_load(source.read_text(encoding="utf-8"))
-    if (
-        not isinstance(content, dict)
-        or set(content) - {"plugin", "plugin_args"}
-        or "plugin" not in content
-    ):
-        raise ConfigError(str(source), "other settings", "plugin: and plugin_args:", "see `laptop`")
+    content = _read(source)
     arguments = dict(content.get("plugin_args") or {})
     if content["plugin"] == "MultiProc":
         arguments = {
@@ -53,6 +47,25 @@ def load_profile(name: str, *, n_procs: int, memory_gb: float) -> Profile:
             "raise_insufficient": False,
         } | arguments
     return Profile(content["plugin"], arguments)
+
+
+def _read(source: Any) -> dict[str, Any]:
+    """Read the YAML of a profile: a plugin by name, and its arguments by name."""
+    try:
+        content = yaml.safe_load(source.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            str(source), f"invalid YAML ({reason})", "valid YAML", "correct it"
+        ) from None
+    if (
+        not isinstance(content, dict)
+        or set(content) - {"plugin", "plugin_args"}
+        or not isinstance(content.get("plugin"), str)
+        or not isinstance(content.get("plugin_args") or {}, dict)
+    ):
+        raise ConfigError(str(source), "other settings", "plugin: and plugin_args:", "see `laptop`")
+    return content
 
 
 def total_memory_gb() -> float:

@@ -65,7 +65,7 @@ def run_workflow(
         "crashdump_dir": str(crash_dir),
         "crashfile_format": "txt",
         "hash_method": "content",
-        "poll_sleep_duration": "0.05",
+        "poll_sleep_duration": "0.1",
         "stop_on_first_crash": "false",
         "create_report": "false",
         "check_version": "false",
@@ -84,20 +84,34 @@ def run_workflow(
         failures = []
     finally:
         counter.bar.close()
-    return Outcome(counter.total, len(counter.started), failures)
+    return Outcome(counter.total, len(counter.executed), failures)
 
 
 class _Counter:
-    """Nipype's status callback: advance the bar, remember which nodes really started."""
+    """Nipype's status callback: advance the bar, remember which nodes really computed.
+
+    Nipype also announces nodes that it only finds done; those leave their records untouched.
+    """
 
     def __init__(self, workflow: Any, *, show: bool) -> None:
         self.total = len(workflow._create_flat_graph().nodes())
-        self.started: set[str] = set()
+        self.executed: set[str] = set()
+        self._before: dict[str, set[tuple[str, int]]] = {}
         self.bar = tqdm(total=self.total, unit="step", disable=not show, dynamic_ncols=True)
 
     def __call__(self, node: Any, status: str) -> None:
         if status == "start":
-            self.started.add(node.fullname)
-        elif status == "end":
+            self._before[node.fullname] = _records(node)
+            return
+        before = self._before.pop(node.fullname, None)  # None: it waited for a node that failed
+        if before is not None and (status != "end" or _records(node) - before):
+            self.executed.add(node.fullname)
+        if status == "end":
             self.bar.update()
             self.bar.set_postfix_str(node.fullname.split(".", 1)[-1].replace("_", "-", 1))
+
+
+def _records(node: Any) -> set[tuple[str, int]]:
+    """Names and times of the records that Nipype writes when a node starts and ends."""
+    paths = Path(node.output_dir()).glob("_0x*.json")
+    return {(path.name, path.stat().st_mtime_ns) for path in paths}

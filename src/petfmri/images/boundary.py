@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
+from nibabel.affines import voxel_sizes
 from scipy import ndimage, optimize
 
 from petfmri.errors import RegistrationError
@@ -166,7 +167,8 @@ def find_boundary(grey: nib.Nifti1Image, white: nib.Nifti1Image) -> Boundary:
         )
     chosen = np.random.default_rng(_SEED).permutation(usable)[:_POINTS]
     normals = -slopes[chosen] / steepness[chosen, None]
-    depth = np.clip((inner[where][chosen] - 0.5) / steepness[chosen], -1, 1)
+    reach = float(np.mean(voxel_sizes(white.affine)))
+    depth = np.clip((inner[where][chosen] - 0.5) / steepness[chosen], -reach, reach)
     points = Affine(white.affine).map(voxels[chosen].astype(float)) + normals * depth[:, None]
     return Boundary(points, normals)
 

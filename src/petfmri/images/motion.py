@@ -246,7 +246,8 @@ def signal_mask(reference: FloatArray, affine: FloatArray) -> BoolArray:
     sigma = 4.0 * FWHM_TO_SIGMA / voxel_sizes(affine)
     smooth = ndimage.gaussian_filter(np.asarray(reference, dtype=np.float32), sigma)
     smooth = np.clip(smooth, 0, np.percentile(smooth, 99))
-    above = ndimage.binary_opening(smooth > _otsu(smooth))
+    threshold = _otsu(smooth) if np.ptp(smooth) > 0 else np.inf
+    above = ndimage.binary_opening(smooth > threshold)
     parts, count = ndimage.label(above)
     if not count:
         raise RegistrationError(
@@ -308,4 +309,4 @@ def _otsu(values: FloatArray) -> float:
     sums = np.cumsum(counts * middles)
     with np.errstate(divide="ignore", invalid="ignore"):
         contrast = below * above * (sums[:-1] / below - (sums[-1] - sums[:-1]) / above) ** 2
-    return float(edges[1:-1][np.nanargmax(contrast)])
+    return float(edges[1:-1][np.argmax(np.nan_to_num(contrast))])

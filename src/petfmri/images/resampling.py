@@ -130,7 +130,7 @@ def resample(
     >>> shifted.get_fdata().ravel()
     array([ 1.,  2.,  3., -1.])
     """
-    data = _finite(image)
+    data = finite_data(image)
     frames = resample_frames([data], image.affine, xfm, grid, order=order, fill=fill)
     return nib.Nifti1Image(next(frames), grid.affine)
 
@@ -230,7 +230,7 @@ def carry_labels(
     -------
     Nifti1Image, int32
     """
-    data = _finite(labels)
+    data = finite_data(labels)
     source = np.asarray(np.rint(data), dtype=np.int32)
     out = np.zeros(grid.shape, dtype=np.int32)
     offsets = _offsets(grid, samples)
@@ -262,7 +262,7 @@ def carry_probability(
     -------
     Nifti1Image, float32, values 0..1
     """
-    data = np.asarray(_finite(probability), dtype=np.float32)
+    data = np.asarray(finite_data(probability), dtype=np.float32)
     to_voxels = ~Affine(probability.affine)
     offsets = _offsets(grid, samples)
     mean = np.zeros(grid.shape, dtype=np.float32)
@@ -369,9 +369,15 @@ def _majority(votes: IntArray) -> IntArray:
     return winner
 
 
-def _finite(image: nib.Nifti1Image) -> FloatArray:
-    """Return the values of a 3-D image, refusing NaN."""
-    name = image.get_filename() or "image to resample"
+def finite_data(image: nib.Nifti1Image) -> FloatArray:
+    """Return the values of a 3-D image.
+
+    Raises
+    ------
+    InputError
+        If it is not 3-D or has values that are not finite.
+    """
+    name = image.get_filename() or "image"
     if len(image.shape) != 3:
         raise InputError(
             name, f"shape {image.shape}", "a 3-D image", "pass one frame, or use resample_frames"

@@ -164,7 +164,9 @@ def _expectation(
     total = weights.sum(axis=0) + blends.sum(axis=0)
     weights /= total
     blends /= total
-    counts = np.stack([np.bincount(bins, weight, BINS) for weight in weights])
+    counts: FloatArray = np.stack([np.bincount(bins, weight, BINS) for weight in weights]).astype(
+        float
+    )
     shares = weights
     for p, (a, b) in enumerate(PAIRS):
         second = blends[p] * fraction[p][bins]

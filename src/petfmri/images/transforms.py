@@ -215,10 +215,12 @@ def compose(*transforms: Transform) -> Transform:
     parts: list[Transform] = []
     for transform in _flatten(transforms):
         if isinstance(transform, Affine):
+            last = parts[-1] if parts else None
+            if isinstance(last, Affine):
+                transform = last @ transform
+                parts.pop()
             if transform.is_identity:
                 continue
-            if parts and isinstance(parts[-1], Affine):
-                transform = parts.pop() @ transform
         parts.append(transform)
     if not parts:
         return Affine()

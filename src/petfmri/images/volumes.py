@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class Volumes:
     Raises
     ------
     DatasetError
-        If the file is not a NIfTI image or, while iterating, ends early or holds NaN.
+        If the file is not a NIfTI image or, while iterating, ends early, is damaged or holds NaN.
     """
 
     def __init__(self, path: Path, *, first: int = 0) -> None:
@@ -55,9 +56,9 @@ class Volumes:
         dtype, n_voxels = np.dtype(proxy.dtype), int(np.prod(self.shape))
         slope, inter = float(proxy.slope), float(proxy.inter)
         with ImageOpener(self.path) as stream:
-            stream.seek(proxy.offset + self.first * n_voxels * dtype.itemsize)
+            n_bytes = n_voxels * dtype.itemsize
             for number in range(self.first, self.n_total):
-                raw = self._read(stream, n_voxels * dtype.itemsize, number)
+                raw = self._read(stream, proxy.offset + number * n_bytes, n_bytes, number)
                 volume = np.frombuffer(raw, dtype).reshape(self.shape, order="F")
                 volume = np.ascontiguousarray(volume, dtype=np.float32)
                 if (slope, inter) != (1.0, 0.0):
@@ -71,17 +72,19 @@ class Volumes:
                     )
                 yield volume
 
-    def _read(self, stream: ImageOpener, n_bytes: int, number: int) -> bytes:
+    def _read(self, stream: ImageOpener, offset: int, n_bytes: int, number: int) -> bytes:
+        raw, reason = b"", ""
         try:
+            stream.seek(offset)
             raw = stream.read(n_bytes)
-        except (OSError, EOFError) as error:
+            while number + 1 == self.n_total and stream.read(1 << 20):
+                pass  # to the very end, where gzip verifies its checksum
+        except (OSError, EOFError, zlib.error) as error:
             raw, reason = b"", f" ({error})"
-        else:
-            reason = ""
         if len(raw) < n_bytes:
             raise DatasetError(
                 str(self.path),
-                f"a file that ends in volume {number + 1}{reason}",
+                f"a file that is damaged or ends in volume {number + 1}{reason}",
                 f"{self.n_total} volumes",
                 "copy it anew",
             )

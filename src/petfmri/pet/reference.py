@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from nibabel.affines import voxel_sizes
 from numpy.typing import ArrayLike
+from scipy.ndimage import gaussian_filter
 
 from petfmri.errors import ReferenceRegionError
 from petfmri.typing import BoolArray, FloatArray, IntArray
 
 MIN_VOLUME_ML = 1.0
 MIN_COVERAGE = 0.9
+FWHM_PER_SIGMA = 2.3548
 PRESENT = 0.5  # probability from which a voxel counts as grey matter or CSF
 
 
@@ -81,6 +83,7 @@ def semiovale_reference(
     erosion_mm: float = 2.0,
     grey_mm: float = 4.0,
     csf_mm: float = 4.0,
+    smooth_mm: float = 3.0,
     min_volume_ml: float = MIN_VOLUME_ML,
 ) -> ReferenceRegion:
     """Deep white matter of the centrum semiovale, kept away from grey matter and ventricles.
@@ -104,6 +107,9 @@ def semiovale_reference(
     grey_mm, csf_mm : float, mm
         Least distance to voxels that are grey matter or CSF with a probability of at least 0.5. At
         4 mm and a resolution of 6 mm FWHM, a plane of grey matter adds 6 % of its own uptake.
+    smooth_mm : float, mm
+        FWHM at which the surroundings overrule single voxels: one that is not white in the midst
+        of white matter is a part of it, and grey matter or CSF that stands alone is noise.
     min_volume_ml : float, mL
 
     Raises
@@ -118,10 +124,14 @@ def semiovale_reference(
     name = "centrum semiovale"
     mask = _as_mask(start)
     _same_grid(name, mask, white, grey, csf)
-    limit_mm = max(erosion_mm, grey_mm, csf_mm)
+    limit_mm = max(erosion_mm, grey_mm, csf_mm) + smooth_mm
     box = _box_around(mask, affine, limit_mm)
     white, grey, csf = white[box], grey[box], csf[box]
-    core = white >= white_threshold
+    deep, near_grey, near_csf = (
+        _smoothed(tissue, affine, smooth_mm) for tissue in (white, grey, csf)
+    )
+    core = (white >= white_threshold) | (deep >= white_threshold)
+    grey, csf = np.where(near_grey < PRESENT / 2, 0, grey), np.where(near_csf < PRESENT / 2, 0, csf)
     steps = [
         ("starting mask", np.ones(core.shape, dtype=bool)),
         (f"white matter from {white_threshold:g}", core),
@@ -280,6 +290,11 @@ def distance_mm(region: BoolArray, voxel_mm: ArrayLike, limit_mm: float) -> Floa
             np.minimum(after[:-step], before[step:] + cost, out=after[:-step])
         squared = np.moveaxis(after, 0, axis)
     return np.sqrt(squared)
+
+
+def _smoothed(tissue: FloatArray, affine: FloatArray, fwhm_mm: float) -> FloatArray:
+    sigma = fwhm_mm / FWHM_PER_SIGMA / voxel_sizes(affine)
+    return np.asarray(gaussian_filter(np.asarray(tissue, dtype=np.float32), sigma))
 
 
 def _apart(region: BoolArray, affine: FloatArray, least_mm: float) -> BoolArray:

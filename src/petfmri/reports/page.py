@@ -14,6 +14,7 @@ import jinja2
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from petfmri import __version__
 from petfmri.study.files import write_text
@@ -45,6 +46,8 @@ class Section:
 
     def figure(self, figure: Figure, *, caption: str, alt: str, photo: bool = False) -> Section:
         """Append a figure: as SVG, or as WebP if it is mostly image."""
+        for text in figure.findobj(Text):
+            text.set_parse_math(False)  # a dollar in a name is no formula
         mime, data = _webp(figure) if photo else _svg(figure)
         encoded = base64.b64encode(data).decode()
         self.blocks.append(

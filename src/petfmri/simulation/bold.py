@@ -29,7 +29,6 @@ SMALLEST_WEIGHT = 0.02  # of a region in a voxel; less is left out
 SMALLEST_PHYSIOLOGY = 0.05  # units of the image
 SAMPLED = 25  # of how many grey-matter voxels one is looked at to set the noise
 SMALLEST_NOISE = 0.2  # share of the noise that remains where signal alone exceeds the tSNR
-REACH_MM = 2.0  # beyond the head, of movement during a run
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +107,7 @@ def simulate_bold(
     model = bold_model(head, preset.bold_mm) if model is None else model
     gain = bias_field(grid, RECEIVE_BIAS_PERCENT, rng)
     drift, excess, physiology = _whole_head_courses(preset, rng)
-    sampler = Sampler(head, from_boldref_to_t1w, grid, REACH_MM + preset.bold_mm)
+    sampler = Sampler(head, from_boldref_to_t1w, grid, movement.reach_mm + preset.bold_mm)
     courses = np.column_stack([series * SIGNAL_PERCENT / 100, physiology]).astype(np.float32)
     noise_sd = np.float32(thermal_noise_sd(model, courses, preset.tsnr))
     volumes = np.empty((*grid.shape, preset.n_volumes), dtype=np.int16, order="F")

@@ -11,6 +11,7 @@ from petfmri.images.transforms import Affine, rigid
 from petfmri.typing import FloatArray
 
 HEAD_RADIUS_MM = 50.0  # turns rotations into distances, as framewise displacement does
+HALF_HEAD_MM = np.array([75.0, 95.0, 100.0])
 PET_DRIFT_ROTATION_DEG, PET_JUMP_ROTATION_DEG = 1.5, 2.0
 SPIKE_SHARE = 0.03  # of the volumes
 LARGEST_FD_MM = 1.5
@@ -45,6 +46,14 @@ class Movement:
         """Framewise displacement after Power, mm, of shape (n_frames,); 0 in the first frame."""
         step = np.abs(np.diff(self.parameters, axis=0, prepend=self.parameters[:1]))
         return np.asarray(step[:, :3].sum(1) + HEAD_RADIUS_MM * np.deg2rad(step[:, 3:]).sum(1))
+
+    @property
+    def reach_mm(self) -> float:
+        """How far any part of the head gets from where it lies in the scan's reference."""
+        signs = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1).T
+        points = self.center + signs * HALF_HEAD_MM
+        moved = [self[frame].map(points) - points for frame in range(len(self))]
+        return float(np.linalg.norm(moved, axis=2).max())
 
 
 def head_offset(

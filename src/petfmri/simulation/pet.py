@@ -73,8 +73,7 @@ def simulate_pet(
     middle = preset.frame_start_s + preset.frame_duration_s / 2
     movement = pet_movement(middle, preset.pet_drift_mm, preset.pet_jump_mm, center, rng)
     grid = grid_around(center, FIELD_OF_VIEW_MM, preset.pet_mm, RADIOLOGICAL)
-    reach = preset.pet_drift_mm + preset.pet_jump_mm + preset.psf_fwhm_mm
-    sampler = Sampler(head, from_pet_to_t1w, grid, reach)
+    sampler = Sampler(head, from_pet_to_t1w, grid, movement.reach_mm + preset.psf_fwhm_mm)
     truth, splines = [], []
     for column in weights.T:
         image = blur(paint(column, head.compartment), head.grid, preset.psf_fwhm_mm)

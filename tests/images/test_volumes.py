@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from petfmri.errors import DatasetError
+from petfmri.images.volumes import Volumes
+
+SHAPE = (7, 5, 4, 6)
+
+
+def saved(path, data, *, dtype=np.float32, order="<", slope=None, inter=0.0):
+    header = nib.Nifti1Header(endianness=order)
+    header.set_data_dtype(dtype)
+    image = nib.Nifti1Image(data, np.diag([-2.0, 3.0, 4.0, 1.0]), header)
+    if slope is not None:
+        image.header.set_slope_inter(slope, inter)
+    nib.save(image, path)
+    return path
+
+
+@pytest.mark.parametrize("extension", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("dtype", [np.int16, np.float32, np.float64])
+def test_volumes_are_those_of_nibabel(tmp_path, rng, extension, order, dtype):
+    path = saved(tmp_path / f"a{extension}", rng.normal(300, 50, SHAPE), dtype=dtype, order=order)
+    whole = nib.load(path)
+    assert whole.header.endianness == order
+    volumes = Volumes(path)
+    assert len(volumes) == 6 and volumes.shape == SHAPE[:3]
+    np.testing.assert_array_equal(volumes.affine, whole.affine)
+    read = list(volumes)
+    assert {volume.dtype for volume in read} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(np.stack(read, -1), whole.get_fdata(), rtol=1e-6)
+
+
+def test_slope_and_intercept_are_applied(tmp_path):
+    stored = np.arange(np.prod(SHAPE)).reshape(SHAPE)
+    path = saved(tmp_path / "a.nii", stored, dtype=np.int16, slope=0.5, inter=-10.0)
+    assert nib.load(path).dataobj.slope == 0.5
+    np.testing.assert_allclose(np.stack(list(Volumes(path)), -1), stored * 0.5 - 10, atol=1e-4)
+
+
+@pytest.mark.parametrize("extension", [".nii", ".nii.gz"])
+def test_leading_volumes_are_left_out_in_every_pass(tmp_path, rng, extension):
+    data = rng.normal(size=SHAPE).astype(np.float32)
+    volumes = Volumes(saved(tmp_path / f"a{extension}", data), first=4)
+    assert len(volumes) == 2
+    for _ in range(2):
+        np.testing.assert_array_equal(np.stack(list(volumes), -1), data[..., 4:])
+
+
+def test_three_dimensions_are_one_volume(tmp_path, rng):
+    data = rng.normal(size=SHAPE[:3]).astype(np.float32)
+    (only,) = Volumes(saved(tmp_path / "a.nii.gz", data))
+    np.testing.assert_array_equal(only, data)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_no_numbers_name_their_volume(tmp_path, value):
+    data = np.ones(SHAPE, np.float32)
+    data[1, 2, 3, 4] = value
+    volumes = iter(Volumes(saved(tmp_path / "a.nii.gz", data)))
+    for _ in range(4):
+        next(volumes)
+    with pytest.raises(DatasetError, match=r"a\.nii\.gz: volume 5: found NaN"):
+        next(volumes)
+
+
+@pytest.mark.parametrize("first", [0, 5])
+@pytest.mark.parametrize("extension", [".nii", ".nii.gz"])
+def test_a_truncated_file_is_a_problem_of_the_dataset(tmp_path, rng, extension, first):
+    path = saved(tmp_path / f"a{extension}", rng.normal(size=(20, 20, 20, 6)))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(DatasetError, match="damaged or ends in volume"):
+        list(Volumes(path, first=first))
+
+
+@pytest.mark.parametrize("first", [0, 5])
+def test_damaged_compression_is_a_problem_of_the_dataset(tmp_path, rng, first):
+    path = saved(tmp_path / "a.nii.gz", rng.normal(size=(20, 20, 20, 6)))
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 4000] = b"\xff" * 4000
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match="damaged"):
+        list(Volumes(path, first=first))
+
+
+def test_what_is_no_image_is_a_problem_of_the_dataset(tmp_path):
+    path = tmp_path / "a.nii.gz"
+    path.write_text("no image")
+    with pytest.raises(DatasetError, match="unreadable"):
+        Volumes(path)
+    with pytest.raises(DatasetError, match="unreadable"):
+        Volumes(tmp_path / "none.nii")
