@@ -187,7 +187,6 @@ def _check_resemblance(
     near = np.asarray(grown(mask, SPACING_MM).dataobj) > 0
     one, other = (np.asarray(image.dataobj)[near] for image in (head, model))
     resemblance = _correlation(one, other)
-    print("RES", resemblance)
     if resemblance < MIN_RESEMBLANCE:
         raise _implausible(t1w, f"a brain that resembles the template by {resemblance:.2f} only")
 

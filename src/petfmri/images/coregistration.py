@@ -12,7 +12,8 @@ from petfmri.images.transforms import Affine, rigid
 from petfmri.typing import FloatArray
 
 SECOND_STARTS_DEG = ((20, 0, 0), (-20, 0, 0), (0, 0, 20), (0, 0, -20))
-SHIFT_MM = 8.0  # an alignment must score better than itself shifted by this much
+SHIFT_MM = 8.0
+MARGIN = 1.25  # by which an alignment must score better than itself shifted by SHIFT_MM
 
 
 def align_rigidly(
@@ -24,8 +25,8 @@ def align_rigidly(
 ) -> tuple[Affine, float]:
     """Align two images of one person across contrasts; check it, and start anew if it is poor.
 
-    An alignment counts as found when it predicts intensities better than each of six copies of
-    it that are shifted by 8 mm along an axis.
+    An alignment counts as found when what it predicts of the intensities (score − 1) exceeds
+    1.25 times what any of six copies of it, shifted by 8 mm along an axis, predicts.
 
     Parameters
     ----------
@@ -53,15 +54,21 @@ def align_rigidly(
     starts = [centers_aligned(fixed, brain)]
     center = head_center(fixed)
     starts += [starts[0] @ rigid(rotation_deg=turn, center=center) for turn in SECOND_STARTS_DEG]
+    found = "no alignment"
     for start in starts:
-        xfm = registration.rigid(fixed, moving, initial=start)
+        try:
+            xfm = registration.rigid(fixed, brain, initial=start)
+        except RegistrationError as error:
+            found = error.problems[0].found
+            continue
         score, best_shifted = _scores(fixed, moving, xfm, moving_mask)
-        if score > best_shifted:
+        if score - 1 >= MARGIN * (best_shifted - 1) > 0:
             return xfm, score
+        found = f"a score of {score:.3f}, and {best_shifted:.3f} when shifted"
     raise RegistrationError(
         f"{fixed.get_filename() or 'image'} to T1w",
-        f"no alignment after {len(starts)} starts (score {score:.3f}, shifted {best_shifted:.3f})",
-        "one that beats its shifted copies",
+        f"{found} after {len(starts)} starts",
+        "an alignment that clearly beats its shifted copies",
         "look at both images: same person? correct headers? enough signal?",
     )
 

@@ -142,6 +142,7 @@ def resample_frames(
     grid: Grid,
     *,
     motion: Sequence[Affine] | None = None,
+    where: BoolArray | None = None,
     order: int = 3,
     fill: float = 0.0,
 ) -> Iterator[FloatArray]:
@@ -161,19 +162,24 @@ def resample_frames(
         What is filled.
     motion : sequence of Affine, optional
         Maps points of the motion reference to points of each frame.
+    where : bool array of shape `grid.shape`, optional
+        Only these points are read, which saves most of the time when they are a brain.
     order, fill
         As in `resample`.
 
     Yields
     ------
-    array of shape `grid.shape`, float32
+    array of shape `grid.shape`, or (number of points in `where`,), float32
 
     Raises
     ------
     InputError
         If a frame has values that are not finite or if motion ends before the frames do.
     """
-    mapped = _mapped_points(xfm, grid, keep=motion is not None)
+    if where is None:
+        mapped = _mapped_points(xfm, grid, keep=motion is not None)
+    else:
+        chosen = _chosen_points(xfm, grid, where)
     for number, frame in enumerate(frames):
         values = np.asarray(frame, dtype=np.float32)
         _require_finite(values, f"frame {number}")
@@ -189,7 +195,10 @@ def resample_frames(
         coefficients = (
             ndimage.spline_filter(values, order, np.float32, "mirror") if order > 1 else values
         )
-        yield _read(coefficients, to_voxels, mapped, grid, order, fill)
+        if where is None:
+            yield _read(coefficients, to_voxels, mapped, grid, order, fill)
+        else:
+            yield _values(coefficients, to_voxels.map(chosen), order, fill)
 
 
 def inside(xfm: Transform, grid: Grid, moving: Grid) -> BoolArray:
@@ -210,7 +219,12 @@ def inside(xfm: Transform, grid: Grid, moving: Grid) -> BoolArray:
 
 
 def carry_labels(
-    labels: nib.Nifti1Image, xfm: Transform, grid: Grid, *, samples: int = 1
+    labels: nib.Nifti1Image,
+    xfm: Transform,
+    grid: Grid,
+    *,
+    samples: int = 1,
+    least: float | None = None,
 ) -> nib.Nifti1Image:
     """Carry an integer label image onto a grid without inventing labels.
 
@@ -225,21 +239,45 @@ def carry_labels(
         Points per axis inside every target voxel. 1 takes the nearest label of the centre;
         more take the majority of ``samples ** 3`` points (of equals, the smaller label), which
         is right for a grid coarser than the labels.
+    least : float, optional
+        Share of the points from which labels win over the background, so that a thin cortex is
+        not lost on a coarse grid; without it the background is a label like any other.
 
     Returns
     -------
     Nifti1Image, int32
     """
-    data = finite_data(labels)
-    source = np.asarray(np.rint(data), dtype=np.int32)
+    source = np.asarray(np.rint(finite_data(labels)), dtype=np.int32)
     out = np.zeros(grid.shape, dtype=np.int32)
-    offsets = _offsets(grid, samples)
-    to_voxels = ~Affine(labels.affine)
     for planes in grid.slabs():
-        points = grid.points(planes)
-        votes = np.stack([_nearest(source, to_voxels.map(xfm.map(points + o))) for o in offsets])
-        out[planes] = _majority(votes).reshape(out[planes].shape)
+        votes = _votes(source, labels.affine, xfm, grid, planes, samples)
+        out[planes] = _majority(votes, least).reshape(out[planes].shape)
     return nib.Nifti1Image(out, grid.affine)
+
+
+def label_samples(
+    labels: nib.Nifti1Image, xfm: Transform, grid: Grid, *, samples: int = 3
+) -> IntArray:
+    """Read the labels at several points inside every voxel of a coarse grid.
+
+    A mean over all points of one label weighs each voxel by the share of it that the label covers.
+
+    Returns
+    -------
+    int array of shape (samples ** 3, number of voxels)
+    """
+    source = np.asarray(np.rint(finite_data(labels)), dtype=np.int32)
+    parts = [_votes(source, labels.affine, xfm, grid, planes, samples) for planes in grid.slabs()]
+    return np.concatenate(parts, axis=1)
+
+
+def _votes(
+    source: IntArray, affine: FloatArray, xfm: Transform, grid: Grid, planes: slice, samples: int
+) -> IntArray:
+    points, to_voxels = grid.points(planes), ~Affine(affine)
+    return np.stack(
+        [_nearest(source, to_voxels.map(xfm.map(points + o))) for o in _offsets(grid, samples)]
+    )
 
 
 def carry_probability(
@@ -320,20 +358,30 @@ def _read(
 ) -> FloatArray:
     """Evaluate spline coefficients at the mapped points of every slab of a grid."""
     out = np.empty(grid.shape, dtype=np.float32)
-    last = np.asarray(coefficients.shape) - 1
     for planes in grid.slabs():
-        voxels = to_voxels.map(mapped(planes))
-        seen = _within(voxels, coefficients.shape)
-        values = np.full(len(voxels), fill, dtype=np.float32)
-        values[seen] = ndimage.map_coordinates(
-            coefficients,
-            np.clip(voxels[seen], 0, last).T,
-            order=order,
-            mode="mirror",
-            prefilter=False,
-        )
+        values = _values(coefficients, to_voxels.map(mapped(planes)), order, fill)
         out[planes] = values.reshape(out[planes].shape)
     return out
+
+
+def _values(coefficients: FloatArray, voxels: FloatArray, order: int, fill: float) -> FloatArray:
+    """Evaluate spline coefficients at voxel positions of shape (n, 3)."""
+    seen = _within(voxels, coefficients.shape)
+    values = np.full(len(voxels), fill, dtype=np.float32)
+    values[seen] = ndimage.map_coordinates(
+        coefficients,
+        np.clip(voxels[seen], 0, np.asarray(coefficients.shape) - 1).T,
+        order=order,
+        mode="mirror",
+        prefilter=False,
+    )
+    return values
+
+
+def _chosen_points(xfm: Transform, grid: Grid, where: BoolArray) -> FloatArray:
+    """Map the chosen points of a grid, slab by slab."""
+    parts = [xfm.map(grid.points(planes)[where[planes].ravel()]) for planes in grid.slabs()]
+    return np.concatenate(parts)
 
 
 def _within(voxels: FloatArray, shape: Sequence[int]) -> BoolArray:
@@ -356,8 +404,13 @@ def _nearest(source: IntArray, voxels: FloatArray) -> IntArray:
     return found
 
 
-def _majority(votes: IntArray) -> IntArray:
+def _majority(votes: IntArray, least: float | None = None) -> IntArray:
     """Return the most frequent value of each column; of equals, the smaller."""
+    if least is not None:
+        enough = np.count_nonzero(votes, axis=0) >= least * len(votes)
+        single = -1 - np.arange(len(votes))[:, None]  # no background outvotes a label
+        winner = _majority(np.where(votes == 0, single, votes))
+        return np.where(enough, np.maximum(winner, 0), 0)
     ordered = np.sort(votes, axis=0)
     winner = ordered[0].copy()
     run = np.ones(ordered.shape[1], dtype=int)

@@ -14,6 +14,7 @@ from petfmri.atlases import load_atlas, load_reference_mask, load_template, sele
 from petfmri.images.bias import correct_bias
 from petfmri.images.brain import extract_brain
 from petfmri.images.erosion import deep_tissue
+from petfmri.images.labels import labels_in_grey
 from petfmri.images.registration import Greedy
 from petfmri.images.resampling import (
     Grid,
@@ -173,7 +174,8 @@ class CarryAtlas(Step):
     def step(self, folder: Path) -> dict[str, Any]:
         t1w, xfm = nib.load(self.inputs.t1w), read_warp(Path(self.inputs.xfm))
         atlas = load_atlas(self.inputs.atlas, self.inputs.atlas_table or None)
-        labels = carry_labels(atlas.image, xfm, Grid.of(t1w))
+        whole = carry_labels(atlas.image, xfm, Grid.of(t1w))
+        labels = labels_in_grey(whole, nib.load(self.inputs.grey))
         nib.save(labels, folder / "dseg.nii.gz")
         reference = self._reference(np.asarray(labels.dataobj), atlas.table, xfm, t1w)
         for tissue, path, depth in (

@@ -43,6 +43,8 @@ from petfmri.networks.registry import network_metrics
 from petfmri.networks.strength import nodal_strength
 from petfmri.study.files import read_table, write_table
 
+LEAST_COVERED = 1 / 3  # of a BOLD voxel, by grey matter, to count as a region's
+
 
 class BoldMotionInputSpec(StepInputSpec):
     in_file = File(exists=True, mandatory=True, desc="raw BOLD")
@@ -136,7 +138,8 @@ class BoldSignals(Step):
         volumes, motion = Volumes(Path(self.inputs.in_file)), read_affines(Path(self.inputs.motion))
         grid, to_t1w = Grid(volumes.shape, volumes.affine), read_affine(Path(self.inputs.xfm))
         names = read_table(Path(self.inputs.regions), ["index", "name"])
-        labels = carry_labels(nib.load(self.inputs.segmentation), to_t1w, grid, samples=3)
+        segmentation = nib.load(self.inputs.segmentation)
+        labels = carry_labels(segmentation, to_t1w, grid, samples=3, least=LEAST_COVERED)
         masks = {
             name: np.asarray(carry_mask(nib.load(path), to_t1w, grid, samples=2).dataobj).ravel()
             > 0
@@ -146,17 +149,26 @@ class BoldSignals(Step):
                 ("csf", self.inputs.deep_csf),
             )
         }
-        seen = reduce(np.logical_and, (inside(move, grid, grid) for move in motion))
+        seen = reduce(np.logical_and, (inside(move, grid, grid) for move in motion)).ravel()
+        labels = np.asarray(labels.dataobj).ravel()
+        needed = np.logical_or.reduce([labels > 0, *masks.values()])
         where = volumes.path.name
         collector = SignalCollector(
-            np.asarray(labels.dataobj).ravel(),
+            labels[needed],
             names["index"].to_numpy(int),
-            in_fov=seen.ravel(),
+            in_fov=seen[needed],
             where=where,
-            **masks,
+            **{name: mask[needed] for name, mask in masks.items()},
         )
-        for volume in resample_frames(volumes, volumes.affine, Affine(), grid, motion=motion):
-            collector.add(volume.ravel())
+        for volume in resample_frames(
+            volumes,
+            volumes.affine,
+            Affine(),
+            grid,
+            motion=motion,
+            where=needed.reshape(grid.shape),
+        ):
+            collector.add(volume)
         run = collector.finish()
         moved = read_table(Path(self.inputs.parameters))
         confounds = confounds_table(

@@ -13,7 +13,7 @@ from nipype.interfaces.base import File, TraitedSpec, traits
 from petfmri.images.coregistration import align_rigidly
 from petfmri.images.motion import pet_motion
 from petfmri.images.registration import Greedy
-from petfmri.images.resampling import Grid, carry_labels, resample_frames
+from petfmri.images.resampling import Grid, label_samples, resample_frames
 from petfmri.images.transform_files import read_affine, read_affines, write_affine, write_affines
 from petfmri.images.volumes import Volumes
 from petfmri.interfaces.base import (
@@ -29,7 +29,7 @@ from petfmri.pet.reference import ReferenceRegion, reference_uptake
 from petfmri.pet.suvr import suvr, window_mean
 from petfmri.pet.tacs import regional_means
 from petfmri.study.files import read_json, read_table, write_json, write_table
-from petfmri.typing import FloatArray, IntArray
+from petfmri.typing import BoolArray, FloatArray, IntArray
 
 REFERENCE = "reference"
 
@@ -116,6 +116,7 @@ class RegionalPetInputSpec(StepInputSpec):
     segmentation = File(exists=True, mandatory=True, desc="labels on the T1w grid")
     regions = File(exists=True, mandatory=True, desc="table with index and name")
     reference_mask = File(exists=True, mandatory=True, desc="on the T1w grid")
+    brain_mask = File(exists=True, mandatory=True, desc="on the T1w grid")
     reference_name = traits.Str(mandatory=True)
     window_s = traits.Tuple(traits.Float, traits.Float, mandatory=True)
 
@@ -123,7 +124,7 @@ class RegionalPetInputSpec(StepInputSpec):
 class RegionalPetOutputSpec(TraitedSpec):
     tacs = File(desc="frame_start, frame_end (s) and one column per region, kBq/mL")
     table = File(desc="name, suvr, coverage and volume of each region")
-    suvr_map = File(desc="on the T1w grid, 0 outside the box around the brain")
+    suvr_map = File(desc="on the T1w grid, in the brain; 0 elsewhere")
     uptake = File(desc="mean, spread, coverage and volume of the reference region")
 
 
@@ -146,13 +147,15 @@ class RegionalPet(Step):
         names = read_table(Path(self.inputs.regions), ["index", "name"])
         regions = dict(zip(names["index"].astype(int), names["name"].astype(str)))
         weights = scan.schedule.window_weights(self.inputs.window_s)
-        gather = _Gather(labels, reference, weights, new_label=max(regions) + 1)
+        where = (load_labels(self.inputs.brain_mask)[box] > 0) | (labels > 0) | reference
+        gather = _Gather(labels[where], reference[where], weights, new_label=max(regions) + 1)
         frames = resample_frames(
             scan.frames(),
             scan.volumes.affine,
             ~read_affine(Path(self.inputs.xfm)),
             grid,
             motion=read_affines(Path(self.inputs.motion)),
+            where=where,
             fill=np.nan,
         )
         tacs = regional_means(
@@ -161,12 +164,14 @@ class RegionalPet(Step):
             regions | {gather.new_label: REFERENCE},
             voxel_volume_mm3=float(abs(np.linalg.det(segmentation.affine[:3, :3]))),
         )
+        mean = np.full(grid.shape, np.nan, dtype=np.float32)
+        mean[where] = gather.mean
         region = ReferenceRegion(self.inputs.reference_name, reference, grid.affine, "")
-        uptake = reference_uptake(gather.mean, region)
+        uptake = reference_uptake(mean, region)
         ratio = suvr(tacs.mean @ weights, uptake.mean, self.inputs.reference_name)
         table = tacs.region_table().assign(suvr=ratio)
         whole = np.zeros(segmentation.shape, dtype=np.float32)
-        whole[box] = np.nan_to_num(suvr(gather.mean, uptake.mean, self.inputs.reference_name))
+        whole[box] = np.nan_to_num(suvr(mean, uptake.mean, self.inputs.reference_name))
         return {
             "tacs": write_table(tacs.frame_table(scan.schedule), folder / "tacs.tsv"),
             "table": write_table(table[table["name"] != REFERENCE], folder / "suvr.tsv"),
@@ -229,13 +234,12 @@ class PetToBold(Step):
         ratio = suvr(
             window_mean(frames, weights), reference["mean_kBq_mL"], reference["ReferenceRegion"]
         )
-        labels = carry_labels(nib.load(self.inputs.segmentation), bold_to_t1w, grid, samples=3)
+        points = label_samples(nib.load(self.inputs.segmentation), bold_to_t1w, grid)
         names = read_table(Path(self.inputs.regions), ["index", "name"])
         regions = dict(zip(names["index"].astype(int), names["name"].astype(str)))
-        volume = float(abs(np.linalg.det(grid.affine[:3, :3])))
-        means = regional_means(
-            [ratio], np.asarray(labels.dataobj), regions, voxel_volume_mm3=volume
-        )
+        volume = float(abs(np.linalg.det(grid.affine[:3, :3]))) / len(points)
+        repeated = np.broadcast_to(ratio.ravel(), points.shape)
+        means = regional_means([repeated], points, regions, voxel_volume_mm3=volume)
         table = means.region_table().assign(suvr_boldref=means.mean[:, 0])
         return {
             "suvr_map": save_image(
@@ -246,23 +250,21 @@ class PetToBold(Step):
 
 
 class _Gather:
-    """Pick the voxels of regions and reference from each frame, and sum up the window's mean."""
+    """Append the reference's voxels to those of each frame, and sum up the window's mean."""
 
     def __init__(
-        self, labels: IntArray, reference: Any, weights: FloatArray, *, new_label: int
+        self, labels: IntArray, reference: BoolArray, weights: FloatArray, *, new_label: int
     ) -> None:
-        self._inside, self._reference, self._weights = labels > 0, reference, weights
+        self._reference, self._weights = reference, weights
         self.new_label = new_label
-        self.labels = np.concatenate(
-            [labels[self._inside], np.full(int(reference.sum()), new_label)]
-        )
+        self.labels = np.concatenate([labels, np.full(int(reference.sum()), new_label)])
         self.mean: FloatArray = np.zeros(labels.shape, dtype=np.float32)
 
     def __call__(self, frames: Iterator[FloatArray]) -> Iterator[FloatArray]:
         for frame, weight in zip(frames, self._weights, strict=True):
             if weight > 0:
                 self.mean += np.float32(weight) * frame
-            yield np.concatenate([frame[self._inside], frame[self._reference]])
+            yield np.concatenate([frame, frame[self._reference]])
 
 
 def _brain_box(

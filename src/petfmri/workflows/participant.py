@@ -184,6 +184,7 @@ class _Builder:
             segmentation=(self.anatomy.atlas, "segmentation"),
             regions=(self.anatomy.atlas, "regions"),
             reference_mask=(self.anatomy.atlas, "reference_mask"),
+            brain_mask=(self.anatomy.brain, "mask"),
             reference_name=self.settings.reference,
             window_s=self.settings.window_s,
         )

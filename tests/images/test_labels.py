@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from petfmri.images.labels import labels_in_grey
+from petfmri.images.resampling import Grid, carry_labels, label_samples
+from petfmri.images.transforms import Affine
+
+
+def image(values, affine=None):
+    return nib.Nifti1Image(np.asarray(values), np.eye(4) if affine is None else affine)
+
+
+def test_labels_keep_their_grey_voxels_only():
+    labels = image(np.array([[[1, 1, 1, 2, 2, 0]]], dtype=np.int16))
+    grey = image(np.array([[[0.5, 0.49, 0.9, 0.2, 0.8, 1.0]]]))
+    assert np.asarray(labels_in_grey(labels, grey).dataobj).ravel().tolist() == [1, 0, 1, 0, 2, 0]
+
+
+def test_a_nucleus_that_looks_like_white_matter_stays_whole():
+    labels = image(np.full((1, 1, 10), 7, dtype=np.int16))
+    grey = np.zeros((1, 1, 10))
+    grey[..., 0] = 1
+    assert (np.asarray(labels_in_grey(labels, image(grey)).dataobj) == 7).all()
+    grey[..., :2] = 1
+    assert (np.asarray(labels_in_grey(labels, image(grey)).dataobj) == 7).sum() == 2
+
+
+def ribbon():
+    """A sheet of label 3, 1 mm thick, in a block of 12 mm."""
+    values = np.zeros((12, 12, 12), dtype=np.int16)
+    values[5] = 3
+    return image(values), Grid(
+        (4, 4, 4), np.array([[3.0, 0, 0, 1], [0, 3, 0, 1], [0, 0, 3, 1], [0, 0, 0, 1]])
+    )
+
+
+def test_a_thin_label_survives_on_a_coarse_grid_when_asked():
+    labels, coarse = ribbon()
+    lost = np.asarray(carry_labels(labels, Affine(), coarse, samples=3).dataobj)
+    kept = np.asarray(carry_labels(labels, Affine(), coarse, samples=3, least=1 / 3).dataobj)
+    assert not lost.any()
+    assert (kept[1] == 3).all() and not kept[[0, 2, 3]].any()
+
+
+def test_points_of_a_label_weigh_voxels_by_what_it_covers():
+    labels, coarse = ribbon()
+    points = label_samples(labels, Affine(), coarse)
+    assert points.shape == (27, 64)
+    covered = (points == 3).mean(axis=0).reshape(4, 4, 4)
+    assert covered[1] == pytest.approx(1 / 3)
+    values = np.arange(64.0)
+    weighted = np.broadcast_to(values, points.shape)[points == 3].mean()
+    assert weighted == pytest.approx(np.average(values, weights=covered.ravel()))
