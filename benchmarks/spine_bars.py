@@ -151,7 +151,7 @@ def full() -> Iterator[Bar]:
 
 def _brain_points(folder: Path) -> np.ndarray:
     image = nib.load(folder / "bids/truth/sub-01/anat/sub-01_dseg.nii.gz")
-    voxels = np.argwhere(np.asarray(image.dataobj) > 0)[::101]
+    voxels = np.argwhere(np.isin(np.asarray(image.dataobj), (1, 2, 3)))[::101]  # CSF, grey, white
     return Affine(image.affine).map(voxels.astype(float))
 
 

@@ -98,7 +98,7 @@ def test_no_alignment_is_an_error_after_every_start(pair):
 def test_a_brain_outside_the_field_of_view_is_not_aligned(pair):
     fixed, moving, mask, _ = pair
     engine = Engine(rigid(np.array([500.0, 0, 0])))
-    with pytest.raises(RegistrationError, match=r"score 1\.000"):
+    with pytest.raises(RegistrationError, match=r"score of 1\.000"):
         align_rigidly(fixed, moving, moving_mask=mask, registration=engine)
 
 

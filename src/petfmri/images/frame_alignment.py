@@ -16,7 +16,7 @@ from petfmri.typing import BoolArray, FloatArray, IntArray
 FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
 BELIEVED_MM = 1.0  # expected error beyond which the motion of a frame is not believed
 
-_SAMPLES = 6000  # voxels that a fit looks at, about
+_SAMPLES = 3000  # voxels that a fit looks at, about
 _COARSE = 4  # thinning of these while steps are long
 _LONG_MM, _CONVERGED_MM = 0.05, 2e-3
 _STEPS = 30

@@ -14,6 +14,7 @@ from petfmri.errors import InputError, RegistrationError
 from petfmri.images.frame_alignment import FWHM_TO_SIGMA, AlignedFrame, FrameAligner
 from petfmri.images.resampling import Grid, resample_frames
 from petfmri.images.transforms import Affine, rigid, rigid_parameters
+from petfmri.images.volumes import Volumes
 from petfmri.typing import BoolArray, FloatArray
 
 MOTION_COLUMNS = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
@@ -48,17 +49,17 @@ class SeriesMotion:
 
 
 def bold_motion(
-    volumes: Iterable[FloatArray], affine: FloatArray, *, fwhm_mm: float = 6.0
+    volumes: Sequence[FloatArray] | Volumes, affine: FloatArray, *, fwhm_mm: float = 6.0
 ) -> SeriesMotion:
     """Estimate the motion of a BOLD run in two passes.
 
-    The first pass aligns to the median of the first ten volumes. The second aligns to the mean
-    of volumes that hardly moved, each resampled along the motion of the first pass.
+    The first pass aligns at most sixty evenly spaced volumes to the median of the first ten of
+    them. The second aligns all to the mean of those that hardly moved.
 
     Parameters
     ----------
-    volumes : iterable of arrays of shape (x, y, z)
-        Without dummy scans. Iterated several times, so not a generator.
+    volumes : collection of arrays of shape (x, y, z)
+        Without dummy scans. Iterated twice: a list, or `petfmri.images.volumes.Volumes`.
     affine : array of shape (4, 4)
     fwhm_mm : float, default=6.0
 
@@ -67,14 +68,14 @@ def bold_motion(
     SeriesMotion
         Its reference is the mean of the second pass, the BOLD reference image.
     """
-    first = np.median(list(islice(volumes, 10)), axis=0).astype(np.float32)
+    sample = list(islice(volumes, 0, None, -(-len(volumes) // _MEAN_VOLUMES)))
+    first = np.median(sample[:10], axis=0).astype(np.float32)
     aligner = FrameAligner(first, affine, signal_mask(first, affine), fwhm_mm)
-    motion, _ = _believed(aligner.fit_all(volumes))
+    motion, _ = _believed(aligner.fit_all(sample))
     moved = framewise_displacement(motion, center=aligner.center)
-    stable = np.flatnonzero(moved < max(_STABLE_MM, float(np.median(moved))))
-    chosen = stable[:: -(-len(stable) // _MEAN_VOLUMES)]
-    weights = np.isin(np.arange(len(motion)), chosen).astype(float)
-    return _second_pass(volumes, affine, motion, weights, fwhm_mm)
+    stable = moved < max(_STABLE_MM, float(np.median(moved)))
+    reference = _weighted_mean(sample, affine, motion, stable.astype(float))
+    return _second_pass(volumes, affine, reference, fwhm_mm)
 
 
 def pet_motion(
@@ -122,7 +123,8 @@ def pet_motion(
     first = _weighted_mean(frames, affine, [Affine()] * len(frames), weights)
     aligner = FrameAligner(first, affine, signal_mask(first, affine), fwhm_mm)
     motion, _ = _believed(aligner.fit_all(frames))
-    found = _second_pass(frames, affine, motion, weights, fwhm_mm)
+    reference = _weighted_mean(frames, affine, motion, weights)
+    found = _second_pass(frames, affine, reference, fwhm_mm)
     return replace(found, transforms=found.transforms[::-1], reliable=found.reliable[::-1])
 
 
@@ -258,14 +260,9 @@ def signal_mask(reference: FloatArray, affine: FloatArray) -> BoolArray:
 
 
 def _second_pass(
-    frames: Iterable[FloatArray],
-    affine: FloatArray,
-    motion: list[Affine],
-    weights: FloatArray,
-    fwhm_mm: float,
+    frames: Iterable[FloatArray], affine: FloatArray, reference: FloatArray, fwhm_mm: float
 ) -> SeriesMotion:
-    """Align again, to the mean of the frames aligned by the first pass."""
-    reference = _weighted_mean(frames, affine, motion, weights)
+    """Align again, to the mean of frames aligned by the first pass."""
     mask = signal_mask(reference, affine)
     aligner = FrameAligner(reference, affine, mask, fwhm_mm)
     transforms, reliable = _believed(aligner.fit_all(frames))

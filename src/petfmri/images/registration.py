@@ -20,7 +20,7 @@ from scipy import ndimage
 from petfmri.errors import RegistrationError
 from petfmri.images.resampling import Grid, carry_mask, finite_data, resample
 from petfmri.images.transform_files import read_warp
-from petfmri.images.transforms import Affine, Transform, Warp, rigid
+from petfmri.images.transforms import Affine, Transform, rigid
 from petfmri.typing import FloatArray, IntArray
 
 HEAD_HEIGHT_MM = 150.0  # from the vertex down: what lies below is neck
@@ -78,7 +78,7 @@ class Greedy:
     iterations : str, default="40x20x20"
         Of the deformable step, from coarse to fine.
     finest_mm : float, default=2.0
-        A finer fixed image is brought to this voxel size. For a 1 mm head that costs no accuracy
+        Finer images are brought to this voxel size. For a 1 mm head that costs no accuracy
         and saves most of the time and memory; warps have this resolution.
 
     References
@@ -137,9 +137,11 @@ class Greedy:
         Returns
         -------
         Chain ``initial @ Warp``
-            Invertible: the warp holds its inverse.
+            Invertible: the inverse is found when it is asked for.
         """
         fixed, fixed_mask = _coarsened(fixed, fixed_mask, self.finest_mm)
+        finest_mm = max(self.finest_mm, float(Grid.of(fixed).spacing_mm.min()))
+        moving, moving_mask = _coarsened(moving, moving_mask, finest_mm)
         with tempfile.TemporaryDirectory(prefix="petfmri_") as folder:
             work = Path(folder)
             images = _write_pair(work, fixed, moving)
@@ -148,11 +150,10 @@ class Greedy:
             _greedy(
                 work,
                 f"-threads {self.threads} -seed {self.seed} {images} {masks} -it initial.mat "
-                f"-m WNCC 2x2x2 -wncc-mask-dilate -n {self.iterations} -wp 0 -o warp.nii -oinv inverse.nii",
+                f"-m WNCC 2x2x2 -wncc-mask-dilate -n {self.iterations} -wp 0 -o warp.nii",
             )
-            inverse = read_warp(work / "inverse.nii")
-            forward = read_warp(work / "warp.nii")
-        return initial @ Warp(forward.displacement, forward.affine, inverse)
+            warp = read_warp(work / "warp.nii")
+        return initial @ warp
 
     def _linear(
         self,

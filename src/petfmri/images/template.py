@@ -6,11 +6,15 @@ import nibabel as nib
 import numpy as np
 
 from petfmri.atlases import Template
-from petfmri.images.cropping import box_around, cropped, grown
+from petfmri.errors import RegistrationError
+from petfmri.images.cropping import box_around, cropped, grown, shrunk
 from petfmri.images.registration import Registration
+from petfmri.images.resampling import Grid, carry_mask
 from petfmri.images.transforms import Affine, Transform
 
 RIM_MM = 4.0  # outside the brain mask, where the images are still compared
+CHECK_MM = 4.0  # voxel size at which the result is checked
+MIN_OVERLAP = 0.9  # Dice of the two brain masks after the warp
 
 
 def normalise(
@@ -40,7 +44,12 @@ def normalise(
     Returns
     -------
     Transform
-        Points of the T1w to points of the template; holds its inverse.
+        Points of the T1w to points of the template; invertible.
+
+    Raises
+    ------
+    RegistrationError
+        If the template's brain, brought to the T1w, does not cover the brain there (Dice < 0.9).
 
     References
     ----------
@@ -50,6 +59,21 @@ def normalise(
     box = box_around(near, RIM_MM)
     inside = np.asarray(mask.dataobj) > 0
     brain = nib.Nifti1Image(np.asarray(t1w.dataobj, dtype=np.float32) * inside, t1w.affine)
-    return registration.deformable(
+    xfm = registration.deformable(
         cropped(brain, box), template.brain, initial=initial, fixed_mask=cropped(near, box)
     )
+    _check_overlap(shrunk(mask, CHECK_MM), template.mask, xfm)
+    return xfm
+
+
+def _check_overlap(mask: nib.Nifti1Image, template_mask: nib.Nifti1Image, xfm: Transform) -> None:
+    carried = np.asarray(carry_mask(template_mask, xfm, Grid.of(mask)).dataobj) > 0
+    inside = np.asarray(mask.dataobj) >= 0.5
+    overlap = 2 * (carried & inside).sum() / max(1, int(carried.sum() + inside.sum()))
+    if overlap < MIN_OVERLAP:
+        raise RegistrationError(
+            "T1w to template",
+            f"brains that overlap by {overlap:.2f} (Dice)",
+            f"at least {MIN_OVERLAP}",
+            "look at the brain mask and at the contrast of the T1w",
+        )

@@ -35,6 +35,7 @@ from petfmri.pet.reference import (
 from petfmri.study.files import write_table
 
 DEEP_WHITE_MM, DEEP_CSF_MM = 4.0, 2.0
+QUICK = "40x20x6"  # a brain mask asks for less than a parcellation
 FIELD_MM = 2.0  # displacement fields are smooth: this spacing loses nothing
 
 
@@ -74,7 +75,9 @@ class ExtractBrain(Step):
     output_spec = ExtractBrainOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        brain = extract_brain(nib.load(self.inputs.in_file), load_template(), Greedy())
+        brain = extract_brain(
+            nib.load(self.inputs.in_file), load_template(), Greedy(iterations=QUICK)
+        )
         nib.save(brain.mask, folder / "mask.nii.gz")
         return {
             "mask": folder / "mask.nii.gz",
