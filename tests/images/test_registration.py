@@ -108,7 +108,7 @@ def deformed(anatomy) -> tuple[nib.Nifti1Image, Affine, Warp]:
 def test_deformable_recovers_a_warp_and_its_inverse(anatomy, deformed) -> None:
     subject, growth, warp = deformed
     subject_mask = carry_mask(anatomy.mask, ~(growth @ warp), anatomy.grid)
-    found = replace(GREEDY, finest_mm=4.0).deformable(
+    found = replace(GREEDY, finest_mm=3.0).deformable(
         anatomy.head, subject, initial=growth, fixed_mask=anatomy.mask, moving_mask=subject_mask
     )
     points = anatomy.brain_points
