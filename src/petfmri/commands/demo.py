@@ -6,8 +6,6 @@ import argparse
 import time
 from pathlib import Path
 
-import pandas as pd
-
 from petfmri.commands.check import find_problems, report, require_usable
 from petfmri.commands.compare import compare
 from petfmri.commands.context import cohort_of, n_cores
@@ -59,16 +57,16 @@ def main(arguments: argparse.Namespace) -> int:
     result = compare(study)
     say("predict: who gets better?")
     predict(study)
-    write_overview(study, truth=_recovered(study, result))
+    _write_recovered(study, result)
+    write_overview(study)
     say(f"done; open {study.output / 'index.html'}")
     return status
 
 
-def _recovered(study: Study, result: Comparison) -> pd.DataFrame:
-    """Set planted and recovered effects side by side, and keep them as a table."""
+def _write_recovered(study: Study, result: Comparison) -> None:
+    """Set planted and recovered effects side by side; the overview shows them."""
     assert study.bids is not None and study.symptoms is not None
     table = recovered_effects(
         study.bids / "truth", result.comparisons, result.changes, score=study.symptoms.score
     )
     write_table(table, study.output / "group" / "recovered.tsv", COLUMNS)
-    return table

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
-
 from petfmri.commands.context import group_folder, resolved
 from petfmri.config import Study
 from petfmri.study.files import read_table
@@ -16,9 +14,7 @@ PAGES = (
 )
 
 
-def write_overview(
-    study: Study, *, truth: pd.DataFrame | None = None, failures: Sequence[str] = ()
-) -> None:
+def write_overview(study: Study, *, failures: Sequence[str] = ()) -> None:
     """Write ``index.html`` from the results that are there."""
     from petfmri.reports.index_page import index_page
 
@@ -29,6 +25,8 @@ def write_overview(
             answer = (path.parent / "verdict.txt").read_text(encoding="utf-8").strip()
             answers.append((question, answer, str(path.relative_to(study.output))))
     sessions = read_table(group_folder(study) / "sessions.tsv")
+    recovered = group_folder(study) / "recovered.tsv"
+    truth = read_table(recovered) if recovered.exists() else None
     pages = {path.stem: path.name for path in sorted(study.output.glob("sub-*.html"))}
     index_page(
         sessions,

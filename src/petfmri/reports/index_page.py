@@ -38,7 +38,7 @@ def index_page(
     page = Page(study, "petfmri", "", [(question, path) for question, _, path in answers])
     section = page.section("Answers")
     for question, answer, _ in answers:
-        section.text(f"{question}: {answer}")
+        section.text(f"{question} {answer}")
     if failures:
         page.section("What failed").bullets(failures)
     if truth is not None:
