@@ -18,6 +18,7 @@ from scipy import ndimage
 from petfmri.errors import InputError, RegistrationError
 from petfmri.typing import FloatArray
 
+FULL_STEPS = 8  # of the inversion of a warp, before half steps
 EQUAL_MM = 1e-6  # matrices and fields that differ by less are the same transform
 
 
@@ -296,18 +297,21 @@ def _flatten(transforms: Sequence[Transform]) -> Iterator[Transform]:
 
 
 def _inverse_displacement(warp: Warp, tolerance_mm: float = 1e-3, limit: int = 60) -> FloatArray:
-    """Solve v(y) = -u(y + v(y)) at the points y of the warp's own grid."""
+    """Solve v(y) = -u(y + v(y)) at the points y of the warp's own grid.
+
+    Where the warp stretches space to more than twice its length, full steps oscillate around the
+    solution; half steps, taken for the points that remain after some, converge.
+    """
     shape = warp.displacement.shape
     voxels = np.indices(shape[:3], dtype=float).reshape(3, -1).T
     points = Affine(warp.affine).map(voxels)
     guess = np.zeros_like(points)
     active = np.arange(len(points))
-    for _ in range(limit):
+    for step in range(limit):
         origin = points[active] + guess[active]
-        update = origin - warp.map(origin)
-        change = np.abs(update - guess[active]).max(axis=1)
-        guess[active] = update
-        active = active[change > tolerance_mm]
+        change = origin - warp.map(origin) - guess[active]
+        guess[active] += change if step < FULL_STEPS else change / 2
+        active = active[np.abs(change).max(axis=1) > tolerance_mm]
         if not active.size:
             return guess.reshape(shape).astype(np.float32)
     raise RegistrationError(
