@@ -64,7 +64,8 @@ def test_segregation_falls_with_the_planted_scale(table):
 def test_every_default_cohort_can_be_planted(table):
     for seed in range(40):
         for person in draw_people(12, Effects(), Design(), seed):
-            person_networks(person, table["network"], Effects(), after=True)
+            model = person_networks(person, table["network"], Effects(), after=True)
+            assert np.diag(model.matrix()) == pytest.approx(1)
 
 
 def test_effects_that_no_correlation_matrix_allows_are_refused():

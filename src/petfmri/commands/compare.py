@@ -47,9 +47,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Compare the study of `arguments.study`."""
     study = load_study(arguments.study)
     compare(study)
-    print(
-        f"Written to {group_folder(study, 'compare')}: comparisons.tsv, changes.tsv, couplings.tsv, compare.html"
-    )
+    print(f"Written to {group_folder(study, 'compare')}: tables, notes.txt and compare.html")
     return 0
 
 

@@ -124,7 +124,7 @@ def _process(
     profile: Any,
     work_dir: Path,
 ) -> list[Failure]:
-    """Run one graph for all people; write the provenance of those who are complete."""
+    """Run the workflows of all people; write the provenance of those who are complete."""
     from petfmri.execution.provenance import write_provenance
     from petfmri.execution.run import run_workflow
     from petfmri.execution.side_by_side import run_side_by_side
@@ -149,7 +149,13 @@ def _process(
     shown = sys.stderr.isatty()
     n_procs = profile.plugin_args.get("n_procs", 1)
     if profile.plugin == "MultiProc" and len(builds) >= n_procs > 1:
-        outcome = run_side_by_side(builds, n_procs=n_procs, work_dir=work_dir, progress=shown)
+        outcome = run_side_by_side(
+            builds,
+            n_procs=n_procs,
+            memory_gb=profile.plugin_args["memory_gb"],
+            work_dir=work_dir,
+            progress=shown,
+        )
     else:
         whole = study_workflow(build() for build in builds.values())
         outcome = run_workflow(whole, profile, work_dir=work_dir, progress=shown)

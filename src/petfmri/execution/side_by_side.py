@@ -20,19 +20,27 @@ from petfmri.execution.digest import Failure
 from petfmri.execution.profiles import Profile
 from petfmri.execution.run import ONE_THREAD, PRELOADED, Outcome, run_workflow
 
+PARTICIPANT_GB = 2.0  # the largest `mem_gb` of a step: a participant's steps run one by one
 KILLED = "a worker process was killed, most likely for want of memory; run again to resume"
 
 
 def run_side_by_side(
-    builds: Mapping[str, Callable[[], Any]], *, n_procs: int, work_dir: Path, progress: bool = True
+    builds: Mapping[str, Callable[[], Any]],
+    *,
+    n_procs: int,
+    memory_gb: float,
+    work_dir: Path,
+    progress: bool = True,
 ) -> Outcome:
-    """Build and run one workflow per participant, `n_procs` at a time.
+    """Build and run one workflow per participant, as many at a time as processes and memory allow.
 
     Parameters
     ----------
     builds : mapping of participant to what builds its workflow
         Picklable, such as a partial of `participant_workflow`.
     n_procs : int
+    memory_gb : float
+        Each participant counts as `PARTICIPANT_GB`; one always runs.
     work_dir : Path
     progress : bool
         Show a progress bar on standard error.
@@ -41,8 +49,9 @@ def run_side_by_side(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     outcomes = []
+    width = max(1, min(n_procs, len(builds), int(memory_gb // PARTICIPANT_GB)))
     with (
-        ProcessPoolExecutor(min(n_procs, len(builds)), mp_context=context) as pool,
+        ProcessPoolExecutor(width, mp_context=context) as pool,
         tqdm(total=len(builds), unit="participant", disable=not progress) as bar,
     ):
         jobs = {pool.submit(_run_one, build, work_dir): name for name, build in builds.items()}
@@ -68,3 +77,6 @@ def _outcome(job: Future[Outcome], participant: str, work_dir: Path) -> Outcome:
         return job.result()
     except BrokenProcessPool:
         return Outcome(0, 0, [Failure(participant, "worker", KILLED, work_dir)])
+    except Exception as error:  # of whatever kind: the others go on
+        cause = f"{type(error).__name__}: {error}"
+        return Outcome(0, 0, [Failure(participant, "workflow", cause, work_dir)])

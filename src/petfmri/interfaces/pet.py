@@ -123,7 +123,7 @@ class RegionalPetInputSpec(StepInputSpec):
 
 class RegionalPetOutputSpec(TraitedSpec):
     tacs = File(desc="frame_start, frame_end (s) and one column per region, kBq/mL")
-    table = File(desc="name, suvr, coverage and volume of each region")
+    table = File(desc="name, suvr, coverage, volume and, where a region is missing, why")
     suvr_map = File(desc="on the T1w grid, in the brain; 0 elsewhere")
     uptake = File(desc="mean, spread, coverage and volume of the reference region")
 
@@ -169,7 +169,9 @@ class RegionalPet(Step):
         region = ReferenceRegion(self.inputs.reference_name, reference, grid.affine, "")
         uptake = reference_uptake(mean, region)
         ratio = suvr(tacs.mean @ weights, uptake.mean, self.inputs.reference_name)
-        table = tacs.region_table().assign(suvr=ratio)
+        reasons = dict(note.split(": ", 1) for note in tacs.notes)
+        missing = [reasons.get(name, "") for name in tacs.names]
+        table = tacs.region_table().assign(suvr=ratio, missing=missing)
         whole = np.zeros(segmentation.shape, dtype=np.float32)
         whole[box] = np.nan_to_num(suvr(mean, uptake.mean, self.inputs.reference_name))
         return {

@@ -10,8 +10,8 @@ from petfmri.statistics.pairing import CompleteCases, Paired
 from petfmri.statistics.permutation import sign_flip
 
 FLOW = (
-    "SUVR is not a kinetic measure: a 10 % change of blood flow alone shifts SUVR 60-90 min by "
-    "2 to 4 % without any change of binding. Kinetic modelling of the full scan tells them apart."
+    "SUVR is not a kinetic measure: a 10 % change of blood flow alone shifts SUVR by 2 to 4 % "
+    "([11C]UCB-J, 60-90 min) without any change of binding. Kinetic modelling of the full scan tells them apart."
 )
 UCBJ_NOISE = (
     "Test-retest noise: [11C]UCB-J rescanned after 28 days without treatment changed by "
@@ -106,7 +106,11 @@ def measurement(comparisons: pd.DataFrame, paired: Paired, tracer: str | None) -
     notes = []
     if comparisons["outcome"].str.startswith("suvr").any():
         notes.append(FLOW)
-        if tracer is None or "UCBJ" in "".join(filter(str.isalnum, tracer)).upper():
+        if tracer is None:
+            notes.append(
+                "No tracer is named: hold these changes against its own test-retest noise."
+            )
+        elif "UCBJ" in "".join(filter(str.isalnum, tracer)).upper():
             notes.append(UCBJ_NOISE)
         else:
             notes.append(

@@ -251,36 +251,33 @@ class _Builder:
             deep_white=(self.anatomy.atlas, "deep_white"),
             deep_csf=(self.anatomy.atlas, "deep_csf"),
         )
-        self._deliver(
-            f"{name}_deliver_bold",
-            {
-                self.names.func(sid, "boldref", ".nii.gz", run=run.run, desc="hmc"): (
-                    motion,
-                    "reference",
-                ),
-                self.names.func(
-                    sid, "xfm", ".txt", run=run.run, from_="T1w", to="boldref", mode="image"
-                ): (
-                    xfm,
-                    "xfm",
-                ),
-                self.names.func(
-                    sid, "xfm", ".txt", run=run.run, from_="orig", to="boldref", mode="image"
-                ): (
-                    motion,
-                    "motion",
-                ),
-                self.names.func(sid, "timeseries", ".tsv", run=run.run, desc="confounds"): (
-                    signals,
-                    "confounds",
-                ),
-                self.names.func(sid, "coverage", ".tsv", run=run.run, seg=self.names.seg): (
-                    signals,
-                    "coverage",
-                ),
-            },
-        )
-        return _Aligned(motion, xfm, signals)
+        made = _Aligned(motion, xfm, signals)
+        self._deliver_bold(name, sid, run.run, made)
+        return made
+
+    def _deliver_bold(self, name: str, sid: str, run: str | None, made: _Aligned) -> None:
+        files = {
+            self.names.func(sid, "boldref", ".nii.gz", run=run, desc="hmc"): (
+                made.motion,
+                "reference",
+            ),
+            self.names.func(sid, "xfm", ".txt", run=run, from_="T1w", to="boldref", mode="image"): (
+                made.xfm,
+                "xfm",
+            ),
+            self.names.func(
+                sid, "xfm", ".txt", run=run, from_="orig", to="boldref", mode="image"
+            ): (made.motion, "motion"),
+            self.names.func(sid, "timeseries", ".tsv", run=run, desc="confounds"): (
+                made.regional,
+                "confounds",
+            ),
+            self.names.func(sid, "coverage", ".tsv", run=run, seg=self.names.seg): (
+                made.regional,
+                "coverage",
+            ),
+        }
+        self._deliver(f"{name}_deliver_bold", files)
 
     def _clean(self, session: SessionScans, runs: Sequence[_Aligned]) -> Node:
         cleaned = self._add(
