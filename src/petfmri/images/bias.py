@@ -14,7 +14,7 @@ from petfmri.errors import InputError, SegmentationError
 from petfmri.images.resampling import Grid
 from petfmri.typing import BoolArray, FloatArray
 
-LATTICE_MM = 4.0  # the field is estimated on every fourth millimetre
+LATTICE_MM = 4.0  # the field is estimated on voxels at least this far apart
 HEAD_FRACTION = 0.15  # of the robust maximum: darker is air
 SCHEDULE = "-iter 50x50x50 -convergence 1e-4 -fwhm 0.1"
 
@@ -73,7 +73,7 @@ def _not_air(data: FloatArray) -> BoolArray:
 
 def _field(t1w: nib.Nifti1Image, inside: BoolArray) -> FloatArray:
     """Run N4; return its multiplicative field."""
-    shrink = max(1, round(LATTICE_MM / float(np.mean(Grid.of(t1w).spacing_mm))))
+    shrink = max(1, int(np.ceil(LATTICE_MM / float(Grid.of(t1w).spacing_mm.mean()) - 0.01)))
     with tempfile.TemporaryDirectory(prefix="petfmri_") as folder:
         work = Path(folder)
         nib.save(t1w, work / "t1w.nii")

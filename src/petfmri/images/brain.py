@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import nibabel as nib
-import niimath
 import numpy as np
 from scipy import ndimage
 
 from petfmri.atlases import Template
 from petfmri.errors import RegistrationError, SegmentationError
 from petfmri.images.cropping import box_around, cropped, grown, shrunk
-from petfmri.images.registration import Registration
+from petfmri.images.registration import Registration, alignment_score, centers_aligned
 from petfmri.images.resampling import Grid, carry_mask, inside, resample
-from petfmri.images.transforms import Affine, Transform
+from petfmri.images.transforms import Affine, Transform, rigid
 from petfmri.typing import BoolArray, FloatArray
 
 SPACING_MM = 3.0  # of the search
+ROUGH_MM = 6.0  # of the search from many starts
+SECOND_STARTS = (  # shift in mm and turn in degrees of the template around its brain
+    ((0, 0, 35), (0, 0, 0)),
+    ((0, 0, -35), (0, 0, 0)),
+    ((0, 0, 0), (35, 0, 0)),
+    ((0, 0, 0), (-35, 0, 0)),
+    ((0, 0, 0), (0, 0, 35)),
+    ((0, 0, 0), (0, 0, -35)),
+)
+BRAIN_CENTER = (0, -18, 5)  # of the template, RAS mm
 RIM_MM = 10.0  # of skull and scalp around the brain that helps to align it
 VOLUME_LIMITS_L = (0.9, 2.4)  # the template, larger than most people, has 1.9 L
 SCALE_LIMITS = (0.7, 1.35)  # template to person, along the axis that changes least and most
@@ -46,7 +50,7 @@ def extract_brain(t1w: nib.Nifti1Image, template: Template, registration: Regist
 
     The template is aligned affinely, then by a warp that compares the images in and near the
     brain only, and its mask is carried back. If the result is not a plausible human brain, the
-    search starts anew from the affine of another program (niimath).
+    search starts anew from the best of several shifts and turns.
 
     Parameters
     ----------
@@ -73,9 +77,9 @@ def extract_brain(t1w: nib.Nifti1Image, template: Template, registration: Regist
     """
     search = _Search(t1w, template, registration)
     complaints = []
-    for start in search.starts():
+    for find_start in (search.first_start, search.second_start):
         try:
-            return search.brain(start())
+            return search.brain(find_start())
         except (SegmentationError, RegistrationError) as error:
             complaints.append(error.problems[0].found)
     raise _implausible(t1w, "; from a second start, ".join(complaints))
@@ -94,10 +98,38 @@ class _Search:
         self.template_mask = template.mask
         self.registration = registration
 
-    def starts(self) -> Iterator[Callable[[], Affine]]:
-        """Yield the ways to find a first affine, T1w points to template points."""
-        yield lambda: ~self.registration.affine(self.model, self.head)
-        yield lambda: ~_niimath_affine(self.model, self.head)
+    def first_start(self) -> Affine:
+        """Align head centre on head centre, then rigidly, then affinely.
+
+        From a poor start, such as the centre of a head with a long neck, twelve degrees of
+        freedom shrink the head instead of aligning it.
+
+        Returns
+        -------
+        Affine
+            Points of the T1w to points of the template.
+        """
+        near = self.registration.rigid(self.model, self.head)
+        return ~self.registration.affine(self.model, self.head, initial=near)
+
+    def second_start(self) -> Affine:
+        """Do the same from several places, roughly, and go on from the best."""
+        model, mask, head = (
+            shrunk(image, ROUGH_MM) for image in (self.model, self.model_mask, self.head)
+        )
+        mask = nib.Nifti1Image((np.asarray(mask.dataobj) >= 0.5).astype(np.uint8), mask.affine)
+        center = centers_aligned(model, head)
+        found = []
+        for shift, turn in SECOND_STARTS:
+            start = center @ rigid(shift, turn, BRAIN_CENTER)
+            try:
+                found.append(self.registration.rigid(model, head, initial=start))
+            except RegistrationError:
+                continue
+        if not found:
+            raise _implausible(self.t1w, f"no alignment from {len(SECOND_STARTS)} starts")
+        best = max(found, key=lambda xfm: alignment_score(model, head, xfm, mask))
+        return ~self.registration.affine(self.model, self.head, initial=best)
 
     def brain(self, start: Affine) -> Brain:
         """Refine a start to a brain mask, or raise what is wrong with it."""
@@ -125,26 +157,6 @@ class _Search:
         full = np.zeros(grid.shape, dtype=np.uint8)
         full[box] = ndimage.binary_fill_holes(_largest_piece(carried > 0))
         return nib.Nifti1Image(full, grid.affine)
-
-
-def _niimath_affine(fixed: nib.Nifti1Image, moving: nib.Nifti1Image) -> Affine:
-    """Align with niimath; its Hellinger and correlation-ratio costs fail in other places."""
-    with tempfile.TemporaryDirectory(prefix="petfmri_") as folder:
-        work = Path(folder)
-        nib.save(fixed, work / "fixed.nii")
-        nib.save(moving, work / "moving.nii")
-        command = "moving.nii -gz 0 -p 1 -allineate fixed.nii -com -savemat found.json moved.nii"
-        done = subprocess.run(
-            [niimath.bin, *command.split()], cwd=work, capture_output=True, text=True, check=False
-        )
-        if done.returncode or not (work / "found.json").exists():
-            raise RegistrationError(
-                "niimath -allineate",
-                (done.stderr + done.stdout).strip()[-300:] or f"status {done.returncode}",
-                "an affine",
-                "look at the image",
-            )
-        return Affine(json.loads((work / "found.json").read_text())["fixed_to_moving"])
 
 
 def _best_affine(xfm: Transform, mask: nib.Nifti1Image) -> Affine:

@@ -18,7 +18,7 @@ BELIEVED_MM = 1.0  # expected error beyond which the motion of a frame is not be
 
 _SAMPLES = 3000  # voxels that a fit looks at, about
 _COARSE = 4  # thinning of these while steps are long
-_LONG_MM, _CONVERGED_MM = 0.05, 2e-3
+_LONG_MM, _CONVERGED_MM = 0.05, 5e-3
 _STEPS = 30
 _LEAST_SEEN = 0.3  # share of the reference that a frame must contain
 

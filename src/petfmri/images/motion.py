@@ -20,7 +20,7 @@ from petfmri.typing import BoolArray, FloatArray
 MOTION_COLUMNS = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 
 _STABLE_MM = 0.3  # framewise displacement below which a volume enters the BOLD reference
-_MEAN_VOLUMES = 60  # that make the BOLD reference, at most
+_MEAN_VOLUMES = 30  # that make the BOLD reference, at most
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def bold_motion(
 ) -> SeriesMotion:
     """Estimate the motion of a BOLD run in two passes.
 
-    The first pass aligns at most sixty evenly spaced volumes to the median of the first ten of
+    The first pass aligns at most thirty evenly spaced volumes to the median of the first ten of
     them. The second aligns all to the mean of those that hardly moved.
 
     Parameters

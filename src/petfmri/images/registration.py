@@ -18,7 +18,7 @@ import numpy as np
 from scipy import ndimage
 
 from petfmri.errors import RegistrationError
-from petfmri.images.resampling import Grid, carry_mask, finite_data, resample
+from petfmri.images.resampling import Grid, carry_mask, finite_data, resample, resample_frames
 from petfmri.images.transform_files import read_warp
 from petfmri.images.transforms import Affine, Transform, rigid
 from petfmri.typing import FloatArray, IntArray
@@ -75,7 +75,7 @@ class Greedy:
         For the deformable step.
     seed : int, default=1
         Not 0, which would mean a random one.
-    iterations : str, default="40x20x20"
+    iterations : str, default="60x30x10"
         Of the deformable step, from coarse to fine.
     finest_mm : float, default=2.0
         Finer images are brought to this voxel size. For a 1 mm head that costs no accuracy
@@ -90,7 +90,7 @@ class Greedy:
 
     threads: int = 1
     seed: int = 1
-    iterations: str = "40x20x20"
+    iterations: str = "60x30x10"
     finest_mm: float = 2.0
 
     def rigid(
@@ -253,13 +253,14 @@ def alignment_score(
     Studholme C, Hill DLG, Hawkes DJ. An overlap invariant entropy measure of 3D medical image
     alignment. Pattern Recognition 1999;32:71-86.
     """
-    other = np.asarray(resample(moving, xfm, Grid.of(fixed), order=1).dataobj)
     one = np.asarray(fixed.dataobj, dtype=np.float32)
-    if mask is not None:
-        chosen = np.asarray(mask.dataobj) > 0
-        if not chosen.any():
-            return 1.0
-        one, other = one[chosen], other[chosen]
+    chosen = np.ones(one.shape, dtype=bool) if mask is None else np.asarray(mask.dataobj) > 0
+    if not chosen.any():
+        return 1.0
+    one = one[chosen]
+    (other,) = resample_frames(
+        [finite_data(moving)], moving.affine, xfm, Grid.of(fixed), where=chosen, order=1
+    )
     joint = np.bincount(
         _classes(one, bins) * bins + _classes(other, bins), minlength=bins * bins
     ).reshape(bins, bins)

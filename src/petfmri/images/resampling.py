@@ -218,6 +218,27 @@ def inside(xfm: Transform, grid: Grid, moving: Grid) -> BoolArray:
     return seen
 
 
+def always_inside(motion: Iterable[Affine], grid: Grid, where: BoolArray) -> BoolArray:
+    """Tell which of the points in `where` no movement takes out of the field of view of `grid`.
+
+    Parameters
+    ----------
+    motion : iterable of Affine
+        Maps points of `grid` to points of each frame, whose grid is the same.
+    grid : Grid
+    where : bool array of shape (grid.size,)
+
+    Returns
+    -------
+    bool array of shape (number of points in `where`,)
+    """
+    points, to_voxels = grid.points()[where], ~Affine(grid.affine)
+    seen = np.ones(len(points), dtype=bool)
+    for move in motion:
+        seen &= _within((to_voxels @ move).map(points), grid.shape)
+    return seen
+
+
 def carry_labels(
     labels: nib.Nifti1Image,
     xfm: Transform,

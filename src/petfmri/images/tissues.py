@@ -9,18 +9,23 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 from scipy import ndimage
 
+from petfmri.atlases import Template
 from petfmri.errors import InputError, SegmentationError
-from petfmri.images.resampling import Grid
+from petfmri.images.cropping import box_around, cropped
+from petfmri.images.resampling import Grid, resample_frames
+from petfmri.images.transforms import Affine, Transform
 from petfmri.typing import BoolArray, FloatArray, IntArray
 
 BINS = 512  # intensity classes; likelihoods are tables over them
 PAIRS = ((0, 1), (1, 2), (0, 2))  # tissues that share voxels, in the order CSF, GM, WM
 PRIOR_TRUST = 0.9  # the rest of the prior is uniform, so that anatomy can differ from a template
-COUPLING = 1.5  # log odds of a tissue that fills all neighbours
+COUPLING = 2.0  # log odds of a tissue that fills all neighbours
 ITERATIONS = 12
 LIMITS = {"GM": (0.25, 0.75), "WM": (0.15, 0.60)}  # share of the brain volume
 MIN_VOXELS = 1000
+MIN_VARIANCE = 1e-4  # intensities run from 0 to 1
 MIN_CONTRAST = 1.0  # distance of neighbouring tissues in standard deviations
+MIN_TEXTURE = 0.3  # correlation of a voxel with its neighbours: noise has none
 
 
 class Tissues(NamedTuple):
@@ -59,8 +64,8 @@ def segment_tissues(
     InputError
         If the grids differ.
     SegmentationError
-        If the brain is smaller than 1000 voxels, its tissues differ by less than one standard
-        deviation or their volumes are not those of a human brain.
+        If the brain is smaller than 1000 voxels or mostly noise, its tissues differ by less than
+        one standard deviation, or their volumes are not those of a human brain.
 
     References
     ----------
@@ -74,16 +79,48 @@ def segment_tissues(
     data = np.asarray(t1w.dataobj, dtype=np.float32)[box][inside]
     bins, centers = _binned(data, t1w)
     prior = _prior(priors, t1w, brain)
-    means, variances = _start(centers[bins], prior)
     near = _Neighbours(inside, voxel_sizes(t1w.affine))
+    _check_texture(data, near, t1w)
+    model = _start(centers[bins], prior)
     shares = np.full((3, len(bins)), 1 / 3, dtype=np.float32)
     for step in range(ITERATIONS):
         halves = prior * np.exp(COUPLING * near.mean(shares)) if step > 2 else prior
-        shares, weights = _expectation(halves, bins, centers, means, variances)
-        means, variances = _maximization(weights, centers)
-    _check(shares, means, variances, t1w)
+        shares, model = _updated(model, halves, bins, centers)
+    _check_contrast(model, t1w)
+    _check_volumes(shares, t1w)
     csf, gm, wm = (_image(share, brain, t1w) for share in shares)
     return Tissues(gm=gm, wm=wm, csf=csf)
+
+
+def carry_tissues(template: Template, xfm: Transform, mask: nib.Nifti1Image) -> Tissues:
+    """Carry the template's tissues into a person's brain, as priors of `segment_tissues`.
+
+    Parameters
+    ----------
+    template : Template
+    xfm : Transform
+        Maps points of the T1w to points of the template.
+    mask : Nifti1Image
+        Brain, on the grid of the T1w, which is filled.
+
+    Returns
+    -------
+    Tissues
+        0 outside `mask`; inside, the sum is below 1 where the template has no brain.
+    """
+    box = box_around(mask, 0)
+    part = cropped(mask, box)
+    inside = np.asarray(part.dataobj) > 0
+    maps = [np.asarray(image.dataobj) for image in (template.gm, template.wm, template.csf)]
+    near = resample_frames(
+        maps, template.gm.affine, xfm, Grid.of(part), motion=[Affine()] * 3, order=1
+    )
+    images = []
+    for values in near:
+        full = np.zeros(mask.shape, dtype=np.float32)
+        full[box] = values * inside
+        images.append(nib.Nifti1Image(full, mask.affine))
+    return Tissues(*images)
 
 
 def _brain(t1w: nib.Nifti1Image, mask: nib.Nifti1Image) -> BoolArray:
@@ -128,63 +165,69 @@ def _prior(priors: Tissues | None, t1w: nib.Nifti1Image, brain: BoolArray) -> Fl
     return np.asarray(PRIOR_TRUST * values / np.maximum(total, 1) + uniform, dtype=np.float32)
 
 
-def _start(values: FloatArray, prior: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Find first means and variances: from the priors or, without, by k-means."""
+class _Model(NamedTuple):
+    """Intensities of the three tissues, and how often each pair shares a voxel."""
+
+    means: FloatArray
+    variances: FloatArray
+    mixing: FloatArray
+    """Factor on the chance that two independent halves differ."""
+
+
+def _start(values: FloatArray, prior: FloatArray) -> _Model:
+    """Begin with the priors' tissues or, without any, with k-means."""
+    mixing = np.ones(len(PAIRS), dtype=np.float32)
     if prior.shape[1] > 1:
         weights = prior**2
         means = (weights * values).sum(axis=1) / weights.sum(axis=1)
         if (np.diff(means) > 0).all():
             spread = (weights * (values - means[:, None]) ** 2).sum(axis=1) / weights.sum(axis=1)
-            return means, spread
+            return _Model(means, spread, mixing)
     means = np.percentile(values, [5, 40, 85])
     counts, edges = np.histogram(values, BINS, (0, 1))
     centers = (edges[:-1] + edges[1:]) / 2
     for _ in range(50):
         nearest = np.abs(centers - means[:, None]).argmin(axis=0)
-        mass = np.bincount(nearest, counts, 3)
-        means = np.bincount(nearest, counts * centers, 3) / np.maximum(mass, 1)
-    away = np.bincount(nearest, counts * (centers - means[nearest]) ** 2, 3) / np.maximum(mass, 1)
-    return means, np.maximum(away, 1e-4)
+        mass = np.maximum(np.bincount(nearest, counts, 3), 1)
+        means = np.bincount(nearest, counts * centers, 3) / mass
+    spread = np.bincount(nearest, counts * (centers - means[nearest]) ** 2, 3) / mass
+    return _Model(means, np.maximum(spread, MIN_VARIANCE), mixing)
 
 
-def _expectation(
-    halves: FloatArray,
-    bins: IntArray,
-    centers: FloatArray,
-    means: FloatArray,
-    variances: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Return tissue shares, shape (3, n), and the intensity counts of the pure classes."""
-    pure, mixed, fraction = _likelihoods(centers, means, variances)
+def _updated(
+    model: _Model, halves: FloatArray, bins: IntArray, centers: FloatArray
+) -> tuple[FloatArray, _Model]:
+    """Take one step of expectation and maximization: tissue shares, shape (3, n), and model."""
+    pure, mixed, fraction = _likelihoods(centers, model)
     halves = np.broadcast_to(halves, (3, len(bins)))
-    weights = np.stack([halves[k] ** 2 * pure[k][bins] for k in range(3)])
-    blends = np.stack(
-        [2 * halves[a] * halves[b] * mixed[p][bins] for p, (a, b) in enumerate(PAIRS)]
+    whole = halves**2
+    blend = np.stack(
+        [2 * model.mixing[p] * halves[a] * halves[b] for p, (a, b) in enumerate(PAIRS)]
     )
-    total = weights.sum(axis=0) + blends.sum(axis=0)
-    weights /= total
-    blends /= total
-    counts: FloatArray = np.stack([np.bincount(bins, weight, BINS) for weight in weights]).astype(
-        float
-    )
-    shares = weights
+    expected = (blend / (whole.sum(axis=0) + blend.sum(axis=0))).sum(axis=1)
+    for k in range(3):
+        whole[k] *= pure[k][bins]
+        blend[k] *= mixed[k][bins]
+    total = whole.sum(axis=0) + blend.sum(axis=0)
+    whole /= total
+    blend /= total
+    mixing = model.mixing * blend.sum(axis=1) / np.maximum(expected, 1e-6)
+    means, variances = _moments(np.stack([np.bincount(bins, one, BINS) for one in whole]), centers)
     for p, (a, b) in enumerate(PAIRS):
-        second = blends[p] * fraction[p][bins]
-        shares[b] += second
-        shares[a] += blends[p] - second
-    return shares, counts
+        second = blend[p] * fraction[p][bins]
+        whole[b] += second
+        whole[a] += blend[p] - second
+    return whole, _Model(means, variances, mixing.astype(np.float32))
 
 
-def _likelihoods(
-    centers: FloatArray, means: FloatArray, variances: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _likelihoods(centers: FloatArray, model: _Model) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Tabulate over intensity: pure and mixed likelihoods and the second tissue's share."""
-    pure = np.stack([_normal(centers, m, v) for m, v in zip(means, variances)])
+    pure = np.stack([_normal(centers, m, v) for m, v in zip(model.means, model.variances)])
     share = (np.arange(32) + 0.5)[:, None] / 32
     mixed, fraction = np.empty((2, len(PAIRS), BINS))
     for p, (a, b) in enumerate(PAIRS):
-        middle = (1 - share) * means[a] + share * means[b]
-        spread = (1 - share) ** 2 * variances[a] + share**2 * variances[b]
+        middle = (1 - share) * model.means[a] + share * model.means[b]
+        spread = (1 - share) ** 2 * model.variances[a] + share**2 * model.variances[b]
         density = _normal(centers, middle, spread)
         mixed[p] = density.mean(axis=0)
         fraction[p] = (share * density).mean(axis=0) / mixed[p]
@@ -197,11 +240,11 @@ def _normal(x: FloatArray, mean: FloatArray, variance: FloatArray) -> FloatArray
     return np.asarray(density + 1e-6)
 
 
-def _maximization(counts: FloatArray, centers: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _moments(counts: FloatArray, centers: FloatArray) -> tuple[FloatArray, FloatArray]:
     mass = np.maximum(counts.sum(axis=1), 1e-6)
     means = (counts * centers).sum(axis=1) / mass
     variances = (counts * (centers - means[:, None]) ** 2).sum(axis=1) / mass
-    return means, np.maximum(variances, 1e-4)
+    return means, np.maximum(variances, MIN_VARIANCE)
 
 
 class _Neighbours:
@@ -227,10 +270,20 @@ class _Neighbours:
         return np.asarray(total[self.inside])
 
 
-def _check(
-    shares: FloatArray, means: FloatArray, variances: FloatArray, t1w: nib.Nifti1Image
-) -> None:
-    contrast = np.diff(means) / np.sqrt((variances[1:] + variances[:-1]) / 2)
+def _check_texture(data: FloatArray, near: _Neighbours, t1w: nib.Nifti1Image) -> None:
+    texture = float(np.corrcoef(data, near.mean(data[None])[0])[0, 1])
+    if not texture >= MIN_TEXTURE:
+        raise _failed(
+            t1w,
+            f"neighbouring voxels that correlate by {texture:.2f}",
+            f"at least {MIN_TEXTURE:g}",
+            "the image: it is mostly noise",
+        )
+
+
+def _check_contrast(model: _Model, t1w: nib.Nifti1Image) -> None:
+    spread = np.sqrt((model.variances[1:] + model.variances[:-1]) / 2)
+    contrast = np.diff(model.means) / spread
     if contrast.min() < MIN_CONTRAST:
         raise _failed(
             t1w,
@@ -238,6 +291,9 @@ def _check(
             f"at least {MIN_CONTRAST:g}",
             "the image: is it T1-weighted?",
         )
+
+
+def _check_volumes(shares: FloatArray, t1w: nib.Nifti1Image) -> None:
     for name, share in zip(("GM", "WM"), shares[1:]):
         low, high = LIMITS[name]
         volume = float(share.mean())

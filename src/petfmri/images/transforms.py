@@ -74,7 +74,9 @@ class Affine(Transform):
 
     def map(self, points: FloatArray) -> FloatArray:
         """Map `points` of shape (n, 3), RAS mm."""
-        return np.asarray(points @ self.matrix[:3, :3].T + self.matrix[:3, 3])
+        mapped: FloatArray = points @ self.matrix[:3, :3].T
+        mapped += self.matrix[:3, 3]
+        return mapped
 
     def __invert__(self) -> Affine:
         return Affine(np.linalg.inv(self.matrix))

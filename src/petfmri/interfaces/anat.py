@@ -23,7 +23,7 @@ from petfmri.images.resampling import (
     sampled_warp,
 )
 from petfmri.images.template import normalise
-from petfmri.images.tissues import segment_tissues
+from petfmri.images.tissues import carry_tissues, segment_tissues
 from petfmri.images.transform_files import read_affine, read_warp, write_affine, write_warp
 from petfmri.interfaces.base import Step, StepInputSpec, load_array, save_image
 from petfmri.pet.reference import (
@@ -36,11 +36,12 @@ from petfmri.study.files import write_table
 
 DEEP_WHITE_MM, DEEP_CSF_MM = 4.0, 2.0
 QUICK = "40x20x6"  # a brain mask asks for less than a parcellation
-FIELD_MM = 2.0  # displacement fields are smooth: this spacing loses nothing
+FIELD_MM = 2.0  # displacement fields are smooth: this spacing, or the image's, loses nothing
 
 
 class CorrectBiasInputSpec(StepInputSpec):
     in_file = File(exists=True, mandatory=True, desc="raw T1w")
+    brain_mask = File(exists=True, mandatory=True)
 
 
 class CorrectBiasOutputSpec(TraitedSpec):
@@ -54,13 +55,13 @@ class CorrectBias(Step):
     output_spec = CorrectBiasOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        corrected = correct_bias(nib.load(self.inputs.in_file))
+        corrected = correct_bias(nib.load(self.inputs.in_file), nib.load(self.inputs.brain_mask))
         nib.save(corrected, folder / "T1w.nii.gz")
         return {"out_file": folder / "T1w.nii.gz"}
 
 
 class ExtractBrainInputSpec(StepInputSpec):
-    in_file = File(exists=True, mandatory=True, desc="T1w without bias field")
+    in_file = File(exists=True, mandatory=True, desc="raw T1w")
 
 
 class ExtractBrainOutputSpec(TraitedSpec):
@@ -88,6 +89,7 @@ class ExtractBrain(Step):
 class SegmentTissuesInputSpec(StepInputSpec):
     in_file = File(exists=True, mandatory=True, desc="T1w without bias field")
     brain_mask = File(exists=True, mandatory=True)
+    xfm = File(exists=True, mandatory=True, desc="T1w points to template points, for the priors")
 
 
 class SegmentTissuesOutputSpec(TraitedSpec):
@@ -103,7 +105,9 @@ class SegmentTissues(Step):
     output_spec = SegmentTissuesOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        tissues = segment_tissues(nib.load(self.inputs.in_file), nib.load(self.inputs.brain_mask))
+        mask = nib.load(self.inputs.brain_mask)
+        priors = carry_tissues(load_template(), read_warp(Path(self.inputs.xfm)), mask)
+        tissues = segment_tissues(nib.load(self.inputs.in_file), mask, priors)
         outputs = {"grey": tissues.gm, "white": tissues.wm, "csf": tissues.csf}
         for name, image in outputs.items():
             nib.save(image, folder / f"{name}.nii.gz")
@@ -136,8 +140,9 @@ class Normalise(Step):
             Greedy(),
             initial=read_affine(Path(self.inputs.initial)),
         )
+        spacing_mm = max(FIELD_MM, float(Grid.of(t1w).spacing_mm.min()))
         on_t1w, on_template = (
-            Grid.of(image).spaced(FIELD_MM) for image in (t1w, load_template().head)
+            Grid.of(image).spaced(spacing_mm) for image in (t1w, load_template().head)
         )
         return {
             "to_template": write_warp(sampled_warp(xfm, on_t1w), folder / "to_template.nii.gz"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import reduce
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from petfmri.images.boundary import refine
 from petfmri.images.coregistration import align_rigidly
 from petfmri.images.motion import MOTION_COLUMNS, bold_motion, estimate_motion
 from petfmri.images.registration import Greedy
-from petfmri.images.resampling import Grid, carry_labels, carry_mask, inside, resample_frames
+from petfmri.images.resampling import Grid, always_inside, carry_labels, carry_mask, resample_frames
 from petfmri.images.transform_files import (
     read_affine,
     read_affines,
@@ -149,14 +148,14 @@ class BoldSignals(Step):
                 ("csf", self.inputs.deep_csf),
             )
         }
-        seen = reduce(np.logical_and, (inside(move, grid, grid) for move in motion)).ravel()
         labels = np.asarray(labels.dataobj).ravel()
         needed = np.logical_or.reduce([labels > 0, *masks.values()])
+        seen = always_inside(motion, grid, needed)
         where = volumes.path.name
         collector = SignalCollector(
             labels[needed],
             names["index"].to_numpy(int),
-            in_fov=seen[needed],
+            in_fov=seen,
             where=where,
             **{name: mask[needed] for name, mask in masks.items()},
         )

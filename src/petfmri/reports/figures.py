@@ -8,11 +8,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy import ndimage
 
-from petfmri.typing import FloatArray, IntArray
+from petfmri.typing import BoolArray, FloatArray, IntArray
 
 # Okabe and Ito 2008, distinguishable with every common form of colour blindness.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6b7480"
+BRIGHT_ORANGE = (255, 130, 0)
+DPI = 130  # of figures that are mostly image
+PIXELS_PER_MM = 1.75
 
 
 def _axes(n: int, *, width: float = 3.2, height: float = 3.2) -> tuple[Figure, Sequence[Axes]]:
@@ -145,7 +149,7 @@ def matrices(pre: FloatArray, post: FloatArray, networks: Sequence[str]) -> Figu
 def overlay(
     background: FloatArray, labels: IntArray, *, title: str, spacing_mm: Sequence[float]
 ) -> Figure:
-    """Draw the outlines of labels over an image, three slices in each direction.
+    """Draw the outlines of labels over an image, two slices in each direction.
 
     Parameters
     ----------
@@ -156,34 +160,42 @@ def overlay(
     spacing_mm : 3 values
         Voxel size along each axis.
     """
-    figure = Figure(figsize=(9, 3.3 * 2), layout="constrained", facecolor="black")
-    axes = figure.subplots(2, 3)
     inside = np.argwhere(labels > 0)
     low, high = inside.min(axis=0), inside.max(axis=0)
-    top = np.percentile(background[labels > 0], 99.5)
-    for column, axis in enumerate((0, 1, 2)):
-        for row, share in enumerate((0.35, 0.6)):
+    box = tuple(slice(a, b + 1) for a, b in zip(low, high))
+    top = max(float(np.percentile(background[box], 99.5)), 1e-6)
+    rows = []
+    for share in (0.35, 0.6):
+        row = []
+        for axis in range(3):
             index = round(low[axis] + share * (high[axis] - low[axis]))
-            ax, (u, v) = axes[row, column], [a for a in range(3) if a != axis]
-            image = np.take(background, index, axis=axis).T
-            drawn = _outline(np.take(labels, index, axis=axis)).T
-            aspect = spacing_mm[v] / spacing_mm[u]
-            ax.imshow(image, cmap="gray", vmin=0, vmax=top * 1.1, origin="lower", aspect=aspect)
-            ax.imshow(
-                np.ma.masked_equal(drawn, 0),
-                cmap="autumn",
-                origin="lower",
-                aspect=aspect,
-                alpha=0.8,
-                interpolation="nearest",
-            )
-            ax.set_axis_off()
-    figure.suptitle(title, color="white", fontsize=11)
+            zoom = [PIXELS_PER_MM * size for a, size in enumerate(spacing_mm) if a != axis]
+            grey = ndimage.zoom(np.take(background, index, axis=axis) / top, zoom, order=1)
+            drawn = _outline(ndimage.zoom(np.take(labels, index, axis=axis), zoom, order=0))
+            shade = (255 * grey.clip(0, 1)).astype(np.uint8)
+            colour = np.repeat(shade[..., None], 3, axis=2)
+            colour[drawn] = BRIGHT_ORANGE
+            row.append(colour.transpose(1, 0, 2)[::-1])
+        rows.append(row)
+    image = np.vstack([np.hstack(_same_height(row)) for row in rows])
+    height, width = image.shape[:2]
+    figure = Figure(figsize=(width / DPI, height / DPI + 0.3), dpi=DPI, facecolor="black")
+    figure.figimage(image)  # pixel for pixel: axes would resample it
+    figure.suptitle(title, color="white", fontsize=11, y=0.98, va="top")
     return figure
 
 
-def _outline(labels: IntArray) -> IntArray:
-    edge = np.zeros(labels.shape, dtype=int)
+def _same_height(panels: Sequence[IntArray]) -> list[IntArray]:
+    tallest = max(len(panel) for panel in panels)
+    return [
+        np.pad(panel, ((spare // 2, spare - spare // 2), (0, 0), (0, 0)))
+        for panel in panels
+        for spare in [tallest - len(panel)]
+    ]
+
+
+def _outline(labels: IntArray) -> BoolArray:
+    edge = np.zeros(labels.shape, dtype=bool)
     edge[:-1] |= labels[:-1] != labels[1:]
     edge[:, :-1] |= labels[:, :-1] != labels[:, 1:]
     return edge

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from petfmri import __version__
+from petfmri.reports.figures import DPI
 from petfmri.study.files import write_text
 
 TEMPLATES = files("petfmri.reports") / "templates"
@@ -179,5 +180,5 @@ def _svg(figure: Figure) -> tuple[str, bytes]:
 
 def _webp(figure: Figure) -> tuple[str, bytes]:
     stream = io.BytesIO()
-    figure.savefig(stream, format="webp", dpi=130, bbox_inches="tight", pil_kwargs={"quality": 82})
+    figure.savefig(stream, format="webp", dpi=DPI, pil_kwargs={"quality": 82, "method": 2})
     return "image/webp", stream.getvalue()

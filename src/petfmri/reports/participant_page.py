@@ -52,8 +52,9 @@ def participant_page(
     page = Page(participant, study, "", [("Overview", "index.html")])
     page.section("Sessions").table(
         sessions.drop(columns="participant_id")
-        .T.reset_index()
-        .rename(columns={"index": "measure"}),
+        .set_index("session_id")
+        .T.rename_axis("measure")
+        .reset_index(),
         caption="Measures of each session",
     )
     section = page.section("Do images and labels lie on one another?")

@@ -102,22 +102,17 @@ class _Builder:
         deliver(self.workflow, name, files, sidecars)
 
     def _anatomical(self, t1w: Path) -> _Anatomy:
-        bias = self._add("bias", anat.CorrectBias(), mem_gb=1, in_file=t1w)
-        brain = self._add("brain", anat.ExtractBrain(), mem_gb=1.5, in_file=(bias, "out_file"))
+        brain = self._add("brain", anat.ExtractBrain(), mem_gb=1.5, in_file=t1w)
+        mask = (brain, "mask")
+        bias = self._add("bias", anat.CorrectBias(), mem_gb=1, in_file=t1w, brain_mask=mask)
+        even = {"in_file": (bias, "out_file"), "brain_mask": mask}
+        template = self._add("template", anat.Normalise(), mem_gb=2, **even, initial=(brain, "xfm"))
         tissues = self._add(
             "tissues",
             anat.SegmentTissues(),
             mem_gb=1.5,
-            in_file=(bias, "out_file"),
-            brain_mask=(brain, "mask"),
-        )
-        template = self._add(
-            "template",
-            anat.Normalise(),
-            mem_gb=2,
-            in_file=(bias, "out_file"),
-            brain_mask=(brain, "mask"),
-            initial=(brain, "xfm"),
+            **even,
+            xfm=(template, "to_template"),
         )
         atlas = self._add(
             "atlas",
