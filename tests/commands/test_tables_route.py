@@ -149,3 +149,15 @@ inference: {{permutations: 200}}
     assert (row["n"], row["n_fall"], row["n_rise"]) == (10, 10, 0)
     assert row["p"] == pytest.approx(2 / 1024)
     assert_self_contained(tmp_path / "out/group/compare/compare.html")
+
+
+def test_responders_are_counted_by_the_declared_rules(finished):
+    people = read_table(finished / "group/compare/symptoms.tsv")
+    known = people.dropna(subset=["pre", "post"])
+    assert 0 < len(known) < len(people) == 10  # scores are missing on purpose
+    fall = 100 * (known["pre"] - known["post"]) / known["pre"]
+    response = known["response"].astype(str).eq("True")
+    assert response.tolist() == (fall >= 50).tolist()
+    assert people.loc[~people.index.isin(known.index), "response"].isna().all()
+    page = (finished / "group/compare/compare.html").read_text(encoding="utf-8")
+    assert f"Response (a fall of at least 50 %): {response.sum()} of {len(known)}." in page

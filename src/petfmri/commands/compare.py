@@ -10,11 +10,12 @@ import pandas as pd
 from petfmri.commands.context import group_folder, resolved, rois_of
 from petfmri.commands.overview import write_overview
 from petfmri.commands.tables import network_columns, read_group_tables
-from petfmri.config import Study, load_study
+from petfmri.config import Study, Symptoms, load_study
 from petfmri.networks.connectivity import fisher_z
 from petfmri.statistics.prepost import Comparison
 from petfmri.statistics.prepost import compare as compare_tables
 from petfmri.study.files import read_table, write_table, write_text
+from petfmri.study.tables import symptom_change
 
 COMPARISON_COLUMNS = {
     "outcome": {"Description": "measure:region or measure"},
@@ -41,6 +42,14 @@ COMPARISON_COLUMNS = {
     "detectable_g": {"Description": "Effect seen with 80 % power at two-sided .05"},
     "detectable_percent": {"Description": "The same as a percent change", "Units": "%"},
 }
+SYMPTOM_COLUMNS = {
+    "pre": {"Description": "Score before"},
+    "post": {"Description": "Score after"},
+    "change": {"Description": "post minus pre"},
+    "fall_percent": {"Description": "100 (pre - post) / pre", "Units": "%"},
+    "response": {"Description": "Whether the fall reaches symptoms.response_percent"},
+    "remission": {"Description": "Whether the score after is at most symptoms.remission"},
+}
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -55,15 +64,15 @@ def compare(study: Study) -> Comparison:
     """Compare, and write ``group/compare``."""
     regions, sessions = tables_of(study)
     networks = network_columns(sessions, sorted(set(regions["network"].dropna())))
+    symptom = study.symptoms.score if study.symptoms else None
+    symptom = symptom if symptom in sessions else None
     result = compare_tables(
         regions,
         sessions,
         primary=study.primary,
         rois=rois_of(study, sorted(set(regions["region"]))),
         networks=networks,
-        symptom=study.symptoms.score
-        if study.symptoms and study.symptoms.score in sessions
-        else None,
+        symptom=symptom,
         tracer=study.pet.tracer,
         permutations=study.inference.permutations,
         seed=study.inference.seed,
@@ -75,7 +84,17 @@ def compare(study: Study) -> Comparison:
         write_table(result.couplings, folder / "couplings.tsv")
     write_text("\n".join(result.notes) + "\n", folder / "notes.txt")
     write_text(resolved(study), folder / "study.yaml")
-    _page(study, result, regions)
+    responders = ""
+    if study.symptoms and symptom:
+        people = symptom_change(
+            sessions,
+            symptom,
+            response_percent=study.symptoms.response_percent,
+            remission=study.symptoms.remission,
+        )
+        write_table(people, folder / "symptoms.tsv", SYMPTOM_COLUMNS)
+        responders = _responders(study.symptoms, people)
+    _page(study, result, regions, responders)
     return result
 
 
@@ -88,7 +107,25 @@ def tables_of(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     return read_group_tables(study)
 
 
-def _page(study: Study, result: Comparison, regions: pd.DataFrame) -> None:
+def _responders(rules: Symptoms, people: pd.DataFrame) -> str:
+    """Say how many got better, by the declared rules."""
+    known = people["response"].dropna()
+    if known.empty:
+        return ""
+    text = (
+        f"Response (a fall of at least {rules.response_percent:g} %): "
+        f"{int(known.sum())} of {len(known)}."
+    )
+    if rules.remission is not None:
+        ended = people["remission"].dropna()
+        text += (
+            f" Remission (a score of at most {rules.remission:g}): "
+            f"{int(ended.sum())} of {len(ended)}."
+        )
+    return text
+
+
+def _page(study: Study, result: Comparison, regions: pd.DataFrame, responders: str) -> None:
     from petfmri.reports.compare_page import compare_page, verdict
 
     folder = group_folder(study, "compare")
@@ -99,6 +136,7 @@ def _page(study: Study, result: Comparison, regions: pd.DataFrame) -> None:
         study=study.name,
         notes=result.notes,
         primary=study.primary,
+        responders=responders,
         matrices=_matrices(study, regions),
     ).save(folder / "compare.html")
     write_text(verdict(result.comparisons) + "\n", folder / "verdict.txt")

@@ -33,6 +33,7 @@ def compare_page(
     study: str,
     notes: Sequence[str],
     primary: str,
+    responders: str = "",
     matrices: Mapping[str, object] | None = None,
 ) -> Page:
     """Assemble the page.
@@ -47,6 +48,8 @@ def compare_page(
         What a reader must know before believing a number.
     primary : str
         The outcome that was declared in advance.
+    responders : str
+        How many got better, shown with the symptoms.
     matrices : mapping with pre, post (Fisher z) and networks (one per parcel), optional
     """
     page = Page(
@@ -60,6 +63,8 @@ def compare_page(
         section = page.section(title)
         if len(rows) > 1:
             section.text(_tally(rows))
+        if family == "symptoms" and responders:
+            section.text(responders)
         if family != "regions":
             shown = {outcome: _short(outcome) for outcome in rows["outcome"][:4]}
             section.figure(
