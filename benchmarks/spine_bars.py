@@ -21,7 +21,7 @@ from bars import Bar, at_most, holds, within
 
 from petfmri.images.transform_files import read_affine, read_affines
 from petfmri.images.transforms import Affine
-from petfmri.simulation.recovery import unplanted_percent
+from petfmri.simulation.recovery import unplanted_changes
 
 ROOT = Path(__file__).parents[1]
 WORK = Path(os.environ.get("PETFMRI_BARS_DIR") or tempfile.mkdtemp(prefix="petfmri_bars_"))
@@ -97,11 +97,20 @@ def demo() -> Iterator[Bar]:
     estimated = comparisons.set_index("outcome").loc["suvr:PCC", "percent"]
     error = abs(estimated - planted["suvr_blurred"])
     yield at_most("demo: dSUVR in PCC, estimated minus PSF-blurred truth", error, 1, "points")
-    others = unplanted_percent(WORK / "demo/bids/truth", comparisons)
-    yield at_most("demo: mean change over all unplanted regions", float(abs(others.mean())), 1, "%")
+    others = unplanted_changes(WORK / "demo/bids/truth", comparisons)
     yield at_most(
-        "demo: largest mean change of one unplanted region", float(np.abs(others).max()), 1, "%"
+        "demo: mean change over all unplanted regions", float(abs(others["found"].mean())), 1, "%"
     )
+    error = (others["found"] - others["visible"]).abs()
+    yield at_most(
+        "demo: largest error of one unplanted region, PSF-blurred truth",
+        float(error.max()),
+        1,
+        "points",
+    )
+    furthest = others.loc[others["found"].abs().idxmax()]
+    value = f"{furthest['found']:.3g} % ({furthest['visible']:.3g} % is blurred in)"
+    yield holds("demo: largest change of one unplanted region (no bar here)", value, "-", True)
     page = (out / "index.html").read_text()
     said = f"{planted['vt']:#.3g}" in page and f"{planted['suvr_blurred']:#.3g}" in page
     yield holds("demo: page says how much of the planted dV_T SUVR sees", said, "True", said)

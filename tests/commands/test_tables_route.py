@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from petfmri.cli import main
+from petfmri.commands.context import config_problems
+from petfmri.config import load_study
 from petfmri.study.files import read_table
 
 STUDY = """\
@@ -161,3 +164,12 @@ def test_responders_are_counted_by_the_declared_rules(finished):
     assert people.loc[~people.index.isin(known.index), "response"].isna().all()
     page = (finished / "group/compare/compare.html").read_text(encoding="utf-8")
     assert f"Response (a fall of at least 50 %): {response.sum()} of {len(known)}." in page
+
+
+@pytest.mark.parametrize(
+    ("primary", "advice"), [("suvr:PPC", "suvr:PCC"), ("segregaton", "segregation")]
+)
+def test_a_mistyped_primary_is_told_before_hours_of_processing(tmp_path, primary, advice):
+    text = STUDY.replace("primary: suvr:PCC", f"primary: {primary}")
+    (problem,) = config_problems(load_study(Path(write(tmp_path, text=text))))
+    assert problem.where == "primary" and f"Did you mean '{advice}'" in str(problem)

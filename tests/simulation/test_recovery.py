@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from petfmri.simulation.recovery import recovered_effects, unplanted_percent
+from petfmri.simulation.recovery import recovered_effects, unplanted_changes
 from petfmri.study.files import write_json, write_table
 
 RISE = [2.0, 4.0, 6.0]  # % of blurred SUVR
@@ -33,7 +33,18 @@ def truth(tmp_path):
         "planted_regions": ["A"],
     }
     write_json(planted, tmp_path / "planted.json")
-    write_table(pd.DataFrame({"region": ["A", "B", "C"]}), tmp_path / "regions.tsv")
+    rows = [
+        {
+            "participant_id": f"sub-{n}",
+            "session_id": f"ses-{label}",
+            "region": region,
+            "suvr_blurred": v,
+        }
+        for n in range(3)
+        for region, pair in {"A": (2, 2.08), "B": (2, 2.02), "C": (2, 2)}.items()
+        for label, v in zip(("pre", "post"), pair)
+    ]
+    write_table(pd.DataFrame(rows), tmp_path / "regions.tsv")
     return tmp_path
 
 
@@ -75,4 +86,7 @@ def test_only_unplanted_single_regions_count_as_unplanted(truth):
             "percent": [4.0, 0.1, -0.2, 3.9, 9.0],
         }
     )
-    assert unplanted_percent(truth, comparisons).tolist() == [0.1, -0.2]
+    table = unplanted_changes(truth, comparisons)
+    assert table.index.tolist() == ["B", "C"]
+    assert table["found"].tolist() == [0.1, -0.2]
+    np.testing.assert_allclose(table["visible"], [1, 0], atol=1e-9)

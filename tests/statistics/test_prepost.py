@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from petfmri.errors import StatisticsError
+from petfmri.errors import InputError, StatisticsError
 from petfmri.statistics.prepost import Comparison, compare
 
 REGIONS = [f"R{i}" for i in range(12)]
@@ -220,9 +220,9 @@ def test_small_n_says_what_it_cannot_reach() -> None:
 
 def test_refuses_an_unknown_or_untestable_primary() -> None:
     regions, sessions = study(4)
-    with pytest.raises(StatisticsError, match="Did you mean 'suvr:PCC'"):
+    with pytest.raises(InputError, match="Did you mean 'suvr:PCC'"):
         run(regions, sessions, primary="suvr:PPC")
-    with pytest.raises(StatisticsError, match="Did you mean 'segregation'"):
+    with pytest.raises(InputError, match="Did you mean 'segregation'"):
         run(regions, sessions, primary="segregaton")
     with pytest.raises(StatisticsError, match="primary outcome suvr:PCC: found 2 persons"):
         run(*study(2))

@@ -13,6 +13,8 @@ from petfmri.errors import ConfigError, PetfmriError, Problem
 from petfmri.study.bids import Cohort, read_cohort
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from petfmri.atlases import Atlas
 
 
@@ -75,6 +77,7 @@ def config_problems(study: Study) -> list[Problem]:
             select_regions(table, chosen)
         except ConfigError as error:
             problems += [replace(problem, where=where) for problem in error.problems]
+    problems += _primary_problems(study, table)
     known = set(table["network"])
     unknown = [name for name in study.networks or () if name not in known]
     if unknown:
@@ -87,6 +90,21 @@ def config_problems(study: Study) -> list[Problem]:
             )
         )
     return problems
+
+
+def _primary_problems(study: Study, atlas: pd.DataFrame) -> list[Problem]:
+    """Find a primary outcome that `compare` would not know, before hours of processing."""
+    from petfmri.networks.registry import metrics_for
+    from petfmri.statistics.pairing import did_you_mean
+    from petfmri.study.group import SESSION_COLUMNS
+
+    known = [f"suvr:{name}" for name in (*study.regions_of_interest, *atlas["name"])]
+    known += [metric.name for metric in metrics_for(list(atlas["network"]))]
+    known += [*SESSION_COLUMNS, *([study.symptoms.score] if study.symptoms else [])]
+    if study.primary in known:
+        return []
+    expected = "suvr: and a region (of interest), or a column of the sessions table"
+    return [Problem("primary", study.primary, expected, did_you_mean(study.primary, known))]
 
 
 def reference_name(study: Study) -> str:

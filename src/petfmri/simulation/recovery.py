@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from petfmri.study.files import read_json, read_table
-from petfmri.typing import FloatArray
 
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "effect": {"Description": "What was planted, over participants"},
@@ -87,12 +86,25 @@ def recovered_effects(
     return table.assign(sign_recovered=np.sign(table["planted"]) == np.sign(table["recovered"]))
 
 
-def unplanted_percent(truth: Path, comparisons: pd.DataFrame) -> FloatArray:
-    """Return the mean percent change of SUVR of every region in which nothing was planted."""
-    planted = set(read_json(truth / "planted.json")["planted_regions"])
-    rows = comparisons[(comparisons["measure"] == "suvr") & ~comparisons["region"].isin(planted)]
-    regions = set(read_table(truth / "regions.tsv")["region"])
-    return rows.loc[rows["region"].isin(regions), "percent"].to_numpy(float)
+def unplanted_changes(truth: Path, comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Compare the change of SUVR in every region in which nothing was planted with the truth.
+
+    Beside a planted region even a perfect analysis sees a change: the scanner blurs it in.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by region: ``found`` and ``visible`` (PSF-blurred truth), mean over persons, %.
+    """
+    planted = read_json(truth / "planted.json")
+    values = read_table(truth / "regions.tsv").pivot_table(
+        index=["participant_id", "region"], columns="session_id", values="suvr_blurred"
+    )
+    pre, post = (values[f"ses-{label}"] for label in planted["design"]["sessions"])
+    visible = (100 * (post / pre - 1)).groupby("region").mean()
+    rows = comparisons[comparisons["measure"] == "suvr"].set_index("region")["percent"]
+    table = pd.DataFrame({"found": rows.reindex(visible.index), "visible": visible})
+    return table.drop(index=planted["planted_regions"]).dropna()
 
 
 def _fall(scores: list[float | None]) -> float:

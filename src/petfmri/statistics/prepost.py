@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from petfmri.errors import StatisticsError
+from petfmri.errors import InputError, StatisticsError
 from petfmri.statistics import caveats
 from petfmri.statistics.coupling import couple
 from petfmri.statistics.effects import (
@@ -112,8 +112,10 @@ def compare(
 
     Raises
     ------
+    InputError
+        If the primary outcome is unknown.
     StatisticsError
-        If the primary outcome is unknown or cannot be tested, or as `pair_outcomes`.
+        If it cannot be tested, or as `pair_outcomes`.
     """
     chance = _Chance(permutations, seed)
     wanted = [*networks, GLOBAL if GLOBAL in sessions else None, symptom, primary]
@@ -143,7 +145,7 @@ def compare(
 
 def _check_primary(primary: str, paired: Paired) -> None:
     if primary not in paired.outcomes.index:
-        raise StatisticsError(
+        raise InputError(
             f"primary outcome {primary}",
             "no such outcome",
             "measure:region, measure:roi or a column of the sessions table",
