@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from petfmri.images.labels import labels_in_grey
-from petfmri.images.resampling import Grid, carry_labels, label_samples
+from petfmri.images.resampling import Grid, carry_labels, label_samples, spline_samples
 from petfmri.images.transforms import Affine
 
 
@@ -54,3 +54,35 @@ def test_points_of_a_label_weigh_voxels_by_what_it_covers():
     values = np.arange(64.0)
     weighted = np.broadcast_to(values, points.shape)[points == 3].mean()
     assert weighted == pytest.approx(np.average(values, weights=covered.ravel()))
+
+
+def test_a_line_is_read_between_voxels_and_what_is_not_asked_or_seen_stays_missing():
+    values = np.tile(np.arange(20.0)[:, None, None], (1, 3, 3))
+    values[-1] = np.nan  # outside the field of view
+    where = np.zeros((27, values.size), dtype=bool)
+    where[[0, 26]] = True  # the corners at -1/3 and +1/3 of a voxel
+    read = spline_samples(values, where).reshape(27, *values.shape)
+    np.testing.assert_allclose(read[0, 8:12, 1, 1], np.arange(8, 12) - 1 / 3, atol=1e-3)
+    np.testing.assert_allclose(read[26, 8:12, 1, 1], np.arange(8, 12) + 1 / 3, atol=1e-3)
+    assert np.isnan(read[13]).all() and np.isnan(read[:, -1]).all()
+    assert np.isfinite(read[0, :-1]).all()
+
+
+def test_thin_sheets_keep_their_mean_on_a_coarse_grid():
+    """Sheets of 2 mm in all positions, seen at 5.5 mm resolution, on 3 mm voxels."""
+    fine = Grid((96, 12, 12), np.diag([0.5, 0.5, 0.5, 1]))
+    coarse, sigma = fine.spaced(3.0), 5.5 / 2.3548
+    centers = coarse.points()[:, 0].reshape(coarse.shape)
+    errors = []
+    for first in range(40, 46):
+        labels = np.zeros(fine.shape, np.int16)
+        labels[first : first + 4] = 1
+        middle = (first + 1.5) / 2  # mm
+        seen = np.exp(-((centers - middle) ** 2) / (2 * sigma**2))
+        points = label_samples(image(labels, fine.affine), Affine(), coarse)
+        true = np.exp(-(np.array([-0.75, -0.25, 0.25, 0.75]) ** 2) / (2 * sigma**2)).mean()
+        whole = np.broadcast_to(seen.ravel(), points.shape)[points == 1].mean()
+        between = spline_samples(seen, points > 0)[points == 1].mean()
+        errors.append([whole / true - 1, between / true - 1])
+    whole, between = np.mean(errors, axis=0)
+    assert abs(between) < 0.035 < 0.055 < abs(whole)

@@ -292,6 +292,36 @@ def label_samples(
     return np.concatenate(parts, axis=1)
 
 
+def spline_samples(values: FloatArray, where: BoolArray) -> FloatArray:
+    """Read a map between its voxels, at points of `label_samples`.
+
+    A mean over whole voxels that a thin region fills in part takes in what surrounds it; the
+    spline through the map does not.
+
+    Parameters
+    ----------
+    values : array of shape (x, y, z)
+        NaN outside the field of view.
+    where : bool array of shape (samples ** 3, number of voxels)
+        The points to read.
+
+    Returns
+    -------
+    array of the shape of `where`
+        NaN elsewhere, and in voxels outside the field of view.
+    """
+    seen = np.isfinite(values)
+    if not seen.any():
+        return np.full(where.shape, np.nan)
+    nearest = ndimage.distance_transform_edt(~seen, return_distances=False, return_indices=True)
+    coefficients = ndimage.spline_filter(values[tuple(nearest)], 3, mode="mirror")
+    voxels = np.indices(values.shape).reshape(3, -1).T
+    out = np.full(where.shape, np.nan)
+    for row, chosen, step in zip(out, where & seen.ravel(), _steps(round(len(where) ** (1 / 3)))):
+        row[chosen] = _values(coefficients, voxels[chosen] + step, 3, np.nan)
+    return out
+
+
 def _votes(
     source: IntArray, affine: FloatArray, xfm: Transform, grid: Grid, planes: slice, samples: int
 ) -> IntArray:
@@ -411,9 +441,13 @@ def _within(voxels: FloatArray, shape: Sequence[int]) -> BoolArray:
 
 def _offsets(grid: Grid, samples: int) -> FloatArray:
     """Return world offsets, mm, of `samples` ** 3 evenly spread points in every voxel."""
+    return np.asarray(_steps(samples) @ grid.affine[:3, :3].T)
+
+
+def _steps(samples: int) -> FloatArray:
+    """Return the same offsets in voxels."""
     steps = (np.arange(samples) + 0.5) / samples - 0.5
-    inner = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
-    return np.asarray(inner @ grid.affine[:3, :3].T)
+    return np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
 
 
 def _nearest(source: IntArray, voxels: FloatArray) -> IntArray:

@@ -13,7 +13,7 @@ from nipype.interfaces.base import File, TraitedSpec, traits
 from petfmri.images.coregistration import align_rigidly
 from petfmri.images.motion import pet_motion
 from petfmri.images.registration import Greedy
-from petfmri.images.resampling import Grid, label_samples, resample_frames
+from petfmri.images.resampling import Grid, label_samples, resample_frames, spline_samples
 from petfmri.images.transform_files import read_affine, read_affines, write_affine, write_affines
 from petfmri.images.volumes import Volumes
 from petfmri.interfaces.base import (
@@ -240,8 +240,8 @@ class PetToBold(Step):
         names = read_table(Path(self.inputs.regions), ["index", "name"])
         regions = dict(zip(names["index"].astype(int), names["name"].astype(str)))
         volume = float(abs(np.linalg.det(grid.affine[:3, :3]))) / len(points)
-        repeated = np.broadcast_to(ratio.ravel(), points.shape)
-        means = regional_means([repeated], points, regions, voxel_volume_mm3=volume)
+        values = spline_samples(ratio, points > 0)
+        means = regional_means([values], points, regions, voxel_volume_mm3=volume)
         table = means.region_table().assign(suvr_boldref=means.mean[:, 0])
         return {
             "suvr_map": save_image(
