@@ -45,7 +45,9 @@ def index_page(
         page.section("Planted and recovered").text(
             "This study is simulated, so the true answer is known."
         ).table(
-            truth,
+            truth.replace({"True": "yes", "False": "no"}).rename(
+                columns={"sign_recovered": "right direction"}
+            ),
             caption="Every planted effect, what each measure can see of it, and what was recovered",
         )
     names = {"participant_id": "participant", "session_id": "session"} | {

@@ -160,12 +160,10 @@ def number(value: float) -> str:
 def _cell(value: Any, link: str | None) -> dict[str, Any]:
     if value is None or value is pd.NA:
         return {"text": "n/a", "number": True, "link": link}
-    if isinstance(value, (bool, str)) or not pd.api.types.is_number(value):
-        text = (
-            {True: "yes", False: "no"}.get(value, str(value))
-            if isinstance(value, bool)
-            else str(value)
-        )
+    if pd.api.types.is_bool(value):
+        return {"text": "yes" if value else "no", "number": False, "link": link}
+    if isinstance(value, str) or not pd.api.types.is_number(value):
+        text = str(value)
         return {"text": text, "number": False, "link": link}
     whole = pd.api.types.is_integer(value)
     return {"text": str(value) if whole else number(float(value)), "number": True, "link": link}
