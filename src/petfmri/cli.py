@@ -81,6 +81,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"petfmri {arguments.verb}: {problem}", file=sys.stderr)
         return error.exit_status
+    except OSError as error:
+        found = f"{error.strerror or error}; expected a place to read and write"
+        where = error.filename or "file"
+        print(
+            f"petfmri {arguments.verb}: {where}: found {found}. Correct the path.", file=sys.stderr
+        )
+        return 2
     except KeyboardInterrupt:
         print("petfmri: interrupted; run the same command again to resume", file=sys.stderr)
         return 130

@@ -30,6 +30,12 @@ class Sessions(_Section):
     def _without_prefix(cls, value: object) -> str:
         return str(value).removeprefix("ses-")
 
+    @model_validator(mode="after")
+    def _differ(self) -> Sessions:
+        if self.pre == self.post:
+            raise ValueError("pre and post must be two different sessions")
+        return self
+
 
 class Columns(_Section):
     """Columns of the BIDS sessions.tsv (or participants.tsv) that describe the dose."""

@@ -98,5 +98,5 @@ class DenoisingError(PetfmriError):
     """A BOLD run whose frames or degrees of freedom do not suffice."""
 
 
-class StatisticsError(PetfmriError):
+class StatisticsError(InputError):
     """A comparison or prediction that its data cannot support."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from petfmri.cli import main
-from petfmri.commands.context import config_problems
+from petfmri.commands.context import config_problems, resolved
+from petfmri.commands.tables import grey_matter
 from petfmri.config import load_study
 from petfmri.study.files import read_table
 
@@ -173,3 +176,43 @@ def test_a_mistyped_primary_is_told_before_hours_of_processing(tmp_path, primary
     text = STUDY.replace("primary: suvr:PCC", f"primary: {primary}")
     (problem,) = config_problems(load_study(Path(write(tmp_path, text=text))))
     assert problem.where == "primary" and f"Did you mean '{advice}'" in str(problem)
+
+
+def test_an_output_that_cannot_be_written_is_one_message(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    text = STUDY.replace("output: out", "output: file/out")
+    study = write(tmp_path, "simulation: {preset: tables, participants: 4}\n", text)
+    assert main(["simulate", study]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_tables_made_with_other_settings_are_refused(finished, tmp_path, capsys):
+    (tmp_path / "out").symlink_to(finished)
+    study = write(tmp_path)
+    record = finished / "group/study.yaml"
+    record.write_text(resolved(load_study(Path(study))), encoding="utf-8")
+    try:
+        assert main(["compare", write(tmp_path, "pet: {window_min: [30, 45]}\n")]) == 2
+    finally:
+        record.unlink()
+    assert "call `petfmri run` again" in capsys.readouterr().err.casefold()
+
+
+def test_a_misspelt_score_is_told(finished, tmp_path, capsys):
+    (tmp_path / "out").symlink_to(finished)
+    text = STUDY.replace("score: madrs", "score: madrsx")
+    assert main(["compare", write(tmp_path, text=text)]) == 2
+    assert "found no column madrsx" in capsys.readouterr().err
+
+
+def test_a_cut_off_brain_costs_its_session_the_global_mean_and_no_more(capsys):
+    rows = pd.DataFrame(
+        {
+            "region": ["a", "b", "empty"],
+            "suvr": [2.0, np.nan, np.nan],
+            "volume_mm3": [95.0, 5.0, 0.0],
+        }
+    )
+    assert grey_matter(rows, "sub-01 ses-pre") == 2
+    assert grey_matter(rows.assign(volume_mm3=[80.0, 20.0, 0.0]), "sub-01 ses-pre") is None
+    assert "sub-01 ses-pre: grey matter: found values in 80 %" in capsys.readouterr().err

@@ -5,8 +5,14 @@ import numpy as np
 import pytest
 
 from petfmri.images.labels import labels_in_grey
-from petfmri.images.resampling import Grid, carry_labels, label_samples, spline_samples
-from petfmri.images.transforms import Affine
+from petfmri.images.resampling import (
+    Grid,
+    carry_labels,
+    fraction_on_grid,
+    label_samples,
+    spline_samples,
+)
+from petfmri.images.transforms import Affine, rigid
 
 
 def image(values, affine=None):
@@ -86,3 +92,14 @@ def test_thin_sheets_keep_their_mean_on_a_coarse_grid():
         errors.append([whole / true - 1, between / true - 1])
     whole, between = np.mean(errors, axis=0)
     assert abs(between) < 0.035 < 0.055 < abs(whole)
+
+
+def test_what_a_short_grid_cuts_off_counts_as_missing():
+    values = np.zeros((10, 10, 10), np.int16)
+    values[2:8, :, 0:10] = 1
+    values[2:8, :, 8:] = 2
+    short = Grid((10, 10, 6), np.eye(4))  # z from 0 to 5 of 10
+    index = np.array([2, 1, 9])
+    assert fraction_on_grid(image(values), Affine(), short, index).tolist() == [0, 6 / 8, 0]
+    moved = rigid((0, 0, -4))  # points of the labels to points of the grid
+    assert fraction_on_grid(image(values), moved, short, index).tolist() == [1, 4 / 8, 0]

@@ -240,3 +240,10 @@ def test_a_study_without_extras_still_has_its_pages(comparisons, changes, pages)
         sessions=sessions,
     ).html()
     assert "<img" not in html and "ses-pre" in html
+
+
+def test_the_verdict_never_mixes_a_percentage_with_another_direction(comparisons):
+    other_way = comparisons.assign(change=-2.0, percent=47.0)
+    assert "fell by 2.00 on average" in verdict(other_way)
+    undefined = comparisons.assign(change=0.5, percent=float("nan"))
+    assert "rose by 0.500 on average" in verdict(undefined)

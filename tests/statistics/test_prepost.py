@@ -279,3 +279,12 @@ def test_real_blocking_study(ds004869: tuple[pd.DataFrame, pd.DataFrame]) -> Non
     assert abs((regions["p_fwe"] <= 0.01).sum() - 25) <= 1
     assert regions.loc[pcc[0], "p_fwe"] == pytest.approx(0.0078, abs=1e-4)
     assert regions.loc[pcc[1], "p_fwe"] == pytest.approx(0.0039, abs=1e-4)
+
+
+def test_a_person_without_the_primary_outcome_does_not_cost_its_couplings() -> None:
+    regions, sessions = study(12)
+    gap = (regions["participant_id"] == "sub-03") & regions["region"].isin(["R0", "R1"])
+    result = run(regions.assign(suvr=regions["suvr"].mask(gap)), sessions)
+    pairs = result.couplings[result.couplings["x"] == "suvr:PCC"]
+    assert set(pairs["y"]) == {"segregation", "ngsc", "madrs"}
+    assert (pairs["n"] == 11).all()

@@ -25,7 +25,7 @@ class RunSignals:
     series : array of shape (n_frames, n_parcels)
         Columns in the order of the atlas table. A missing parcel is a column of NaN.
     coverage : array of shape (n_parcels,)
-        Fraction of the parcel's voxels inside the field of view whose signal varies.
+        Fraction of the parcel inside the field of view, with a signal that varies.
     missing : mapping of column number to reason
     tissues : mapping of ``global_signal``, ``white_matter``, ``csf`` to array of shape (n_frames,)
         Absent where the mask holds no voxel with signal.
@@ -69,6 +69,8 @@ class SignalCollector:
         True where *every* volume of the run has data after motion correction.
     brain, white_matter, csf : bool array of shape (n_voxels,)
         The tissue masks eroded already, clear of the cortex.
+    on_grid : array of shape (n_parcels,), optional
+        Fraction of each parcel that the BOLD grid contains at all; 1 when absent.
     min_coverage : float
         Parcels with a smaller covered fraction are missing.
     where : str
@@ -107,6 +109,7 @@ class SignalCollector:
         brain: BoolArray,
         white_matter: BoolArray,
         csf: BoolArray,
+        on_grid: FloatArray | None = None,
         min_coverage: float = 0.5,
         where: str = "BOLD run",
     ) -> None:
@@ -114,6 +117,7 @@ class SignalCollector:
         masks = [np.asarray(mask, dtype=bool) for mask in (brain, white_matter, csf)]
         self._where, self._min_coverage = where, min_coverage
         self._shape = labels.shape
+        self._on_grid = np.ones(index.size) if on_grid is None else np.asarray(on_grid)
         self._check_arguments(index, [np.asarray(in_fov), *masks])
 
         column = _columns(labels, index)
@@ -208,7 +212,7 @@ class SignalCollector:
         alive = self._sum_over @ self._varies.astype(float)
         sums = np.array(self._sums) - self._sum_over @ np.where(self._varies, 0.0, self._first)
         means = np.divide(sums, alive, out=np.full_like(sums, np.nan), where=alive > 0)
-        coverage = alive[:n_parcels] / np.maximum(self._expected, 1)
+        coverage = self._on_grid * alive[:n_parcels] / np.maximum(self._expected, 1)
         missing = self._missing(coverage)
         means[:, list(missing)] = np.nan
         dvars, std_dvars = self._dvars(len(self._sums))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 import numpy as np
 import pandas as pd
+import yaml
 
-from petfmri.commands.context import group_folder, resolved, rois_of
+from petfmri.commands.context import config_problems, group_folder, resolved, rois_of
 from petfmri.commands.overview import write_overview
 from petfmri.commands.tables import network_columns, read_group_tables
 from petfmri.config import Study, Symptoms, load_study
+from petfmri.errors import ConfigError, DatasetError, Problem
 from petfmri.networks.connectivity import fisher_z
 from petfmri.statistics.prepost import Comparison
 from petfmri.statistics.prepost import compare as compare_tables
@@ -42,6 +45,22 @@ COMPARISON_COLUMNS = {
     "detectable_g": {"Description": "Effect seen with 80 % power at two-sided .05"},
     "detectable_percent": {"Description": "The same as a percent change", "Units": "%"},
 }
+COUPLING_COLUMNS = {
+    "x": {"Description": "Outcome whose change is correlated"},
+    "y": {"Description": "With the change of this one"},
+    "family": {"Description": "Pairs that are corrected together"},
+    "n": {"Description": "Persons who have both"},
+    "r": {"Description": "Pearson correlation of the changes over persons"},
+    "r_low": {"Description": "Lower end of its 95 % interval (Fisher z)"},
+    "r_high": {"Description": "Upper end of its 95 % interval (Fisher z)"},
+    "p": {"Description": "Two-sided permutation p, uncorrected"},
+    "p_fwe": {"Description": "Family-wise p by the largest |r|"},
+    "p_smallest": {"Description": "Smallest p that this n can attain"},
+    "arrangements": {"Description": "Permutations evaluated"},
+    "exact": {"Description": "Whether these are all permutations"},
+    "r_critical": {"Description": "|r| that reaches p = .05"},
+    "r_detectable": {"Description": "True r seen with 80 % power"},
+}
 SYMPTOM_COLUMNS = {
     "pre": {"Description": "Score before"},
     "post": {"Description": "Score after"},
@@ -65,7 +84,16 @@ def compare(study: Study) -> Comparison:
     regions, sessions = tables_of(study)
     networks = network_columns(sessions, sorted(set(regions["network"].dropna())))
     symptom = study.symptoms.score if study.symptoms else None
-    symptom = symptom if symptom in sessions else None
+    if symptom and study.derivatives.petprep is not None:
+        print("warning: symptoms are not compared with PETPrep tables.", file=sys.stderr)
+        symptom = None
+    elif symptom and symptom not in sessions:
+        raise DatasetError(
+            str(group_folder(study) / "sessions.tsv"),
+            f"no column {symptom}",
+            "the symptom score of the study",
+            "correct symptoms: score, and call `petfmri run` again",
+        )
     result = compare_tables(
         regions,
         sessions,
@@ -81,7 +109,7 @@ def compare(study: Study) -> Comparison:
     write_table(result.comparisons, folder / "comparisons.tsv", COMPARISON_COLUMNS)
     write_table(result.changes, folder / "changes.tsv", COMPARISON_COLUMNS)
     if not result.couplings.empty:
-        write_table(result.couplings, folder / "couplings.tsv")
+        write_table(result.couplings, folder / "couplings.tsv", COUPLING_COLUMNS)
     write_text("\n".join(result.notes) + "\n", folder / "notes.txt")
     write_text(resolved(study), folder / "study.yaml")
     responders = ""
@@ -99,12 +127,40 @@ def compare(study: Study) -> Comparison:
 
 
 def tables_of(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read the tables of a run, or make them of PETPrep's time-activity curves."""
+    """Read the tables of a run, or make them of PETPrep's time-activity curves.
+
+    Raises
+    ------
+    ConfigError
+        If names refer to nothing, or the tables were made with other settings.
+    """
     if study.derivatives.petprep is not None:
         from petfmri.commands.petprep import petprep_tables
 
         return petprep_tables(study, study.derivatives.petprep)
+    problems = config_problems(study) + _stale(study)
+    if problems:
+        raise ConfigError.of(problems)
     return read_group_tables(study)
+
+
+def _stale(study: Study) -> list[Problem]:
+    """Find settings that were changed since the tables were made."""
+    record = group_folder(study) / "study.yaml"
+    if not record.exists():
+        return []
+    made_with = yaml.safe_load(record.read_text(encoding="utf-8"))
+    now = study.model_dump(mode="json")
+    return [
+        Problem(
+            f"{record}: {part}",
+            f"{made_with.get(part)}",
+            f"{now[part]}, as the study says now",
+            "call `petfmri run` again, or undo the change",
+        )
+        for part in ("sessions", "atlas", "networks", "pet", "bold")
+        if made_with.get(part) != now[part]
+    ]
 
 
 def _responders(rules: Symptoms, people: pd.DataFrame) -> str:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from petfmri.atlases import select_regions
+from petfmri.commands.tables import grey_matter
 from petfmri.config import ReferenceLabels, Study
 from petfmri.errors import ConfigError, DatasetError
 from petfmri.pet.frames import FrameSchedule
-from petfmri.pet.suvr import suvr_from_tacs, volume_weighted_mean
+from petfmri.pet.suvr import suvr_from_tacs
 from petfmri.study.files import read_table, write_table
 from petfmri.study.group import REGION_COLUMNS, SESSION_COLUMNS
 from petfmri.study.names import with_prefix
@@ -59,10 +60,8 @@ def petprep_tables(study: Study, folder: Path) -> tuple[pd.DataFrame, pd.DataFra
             rows = _suvr_rows(scan, study)
             row = {"participant_id": participant, "session_id": session, "role": role}
             if rows["volume_mm3"].notna().all():
-                by_region = rows.set_index("region")
-                row["suvr_grey"] = volume_weighted_mean(
-                    by_region["suvr"], by_region["volume_mm3"], str(scan.path)
-                )
+                grey = grey_matter(rows, str(scan.path))
+                row |= {} if grey is None else {"suvr_grey": grey}
             rows.insert(0, "participant_id", participant)
             rows.insert(1, "session_id", session)
             regions.append(rows)
@@ -72,7 +71,10 @@ def petprep_tables(study: Study, folder: Path) -> tuple[pd.DataFrame, pd.DataFra
 
 def _suvr_rows(scan: PetprepTacs, study: Study) -> pd.DataFrame:
     """SUVR of every grey-matter region of one scan."""
-    schedule = FrameSchedule.from_edges(scan.frame_start_s, scan.frame_end_s, scan.path.name)
+    injection_s = float(scan.sidecar.get("InjectionStart", 0.0))
+    schedule = FrameSchedule.from_edges(
+        scan.frame_start_s - injection_s, scan.frame_end_s - injection_s, scan.path.name
+    )
     names = pd.DataFrame({"name": scan.tacs.index.astype(str)})
     reference = _reference(names, study, scan.path)
     ratios = suvr_from_tacs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import pandas as pd
@@ -31,7 +32,7 @@ def write_group_tables(
             runs = [scan.entities.get("run") for scan in session.bold]
             rows = region_rows(person, session.id, atlas, runs=runs)
             regions.append(rows)
-            grey = _grey(rows, f"{person.sub} {session.id}")
+            grey = grey_matter(rows, f"{person.sub} {session.id}")
             measured.append(
                 session_row(person, session.id) | ({} if grey is None else {"suvr_grey": grey})
             )
@@ -81,8 +82,13 @@ def network_columns(sessions: pd.DataFrame, atlas_networks: Sequence[str]) -> li
     return [metric.name for metric in metrics_for(list(atlas_networks)) if metric.name in sessions]
 
 
-def _grey(rows: pd.DataFrame, where: str) -> float | None:
-    if rows["suvr"].isna().all():
+def grey_matter(rows: pd.DataFrame, where: str) -> float | None:
+    """Average SUVR over the grey matter; where too little of it was seen, warn and give none."""
+    seen = rows[rows["volume_mm3"] > 0].set_index("region")
+    if seen["suvr"].isna().all():
         return None
-    by_region = rows.set_index("region")
-    return volume_weighted_mean(by_region["suvr"], by_region["volume_mm3"], f"{where}: grey matter")
+    try:
+        return volume_weighted_mean(seen["suvr"], seen["volume_mm3"], f"{where}: grey matter")
+    except DatasetError as error:
+        print(f"warning: {error} The session has no global mean.", file=sys.stderr)
+        return None

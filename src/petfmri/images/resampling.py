@@ -292,6 +292,35 @@ def label_samples(
     return np.concatenate(parts, axis=1)
 
 
+def fraction_on_grid(
+    labels: nib.Nifti1Image, xfm: Transform, grid: Grid, index: IntArray
+) -> FloatArray:
+    """Tell how much of each label lies on a grid that may cut the brain off.
+
+    Parameters
+    ----------
+    labels : Nifti1Image, 3-D, integers
+    xfm : Transform
+        Maps points of `labels` to points of `grid`.
+    grid : Grid
+    index : int array of shape (n,)
+        The labels to look at.
+
+    Returns
+    -------
+    array of shape (n,)
+        0 for a label without any voxel.
+    """
+    values = np.asarray(np.rint(finite_data(labels)), dtype=np.int64)
+    voxels = np.argwhere(values > 0)
+    found = values[tuple(voxels.T)]
+    points = xfm.map(Affine(labels.affine).map(voxels.astype(float)))
+    seen = _within((~Affine(grid.affine)).map(points), grid.shape)
+    size = max(int(found.max(initial=0)), int(index.max())) + 1
+    counts = np.bincount(found, minlength=size)[index]
+    return np.asarray(np.bincount(found[seen], minlength=size)[index] / np.maximum(counts, 1))
+
+
 def spline_samples(values: FloatArray, where: BoolArray) -> FloatArray:
     """Read a map between its voxels, at points of `label_samples`.
 

@@ -20,7 +20,14 @@ from petfmri.images.boundary import refine
 from petfmri.images.coregistration import align_rigidly
 from petfmri.images.motion import MOTION_COLUMNS, bold_motion, estimate_motion
 from petfmri.images.registration import Greedy
-from petfmri.images.resampling import Grid, always_inside, carry_labels, carry_mask, resample_frames
+from petfmri.images.resampling import (
+    Grid,
+    always_inside,
+    carry_labels,
+    carry_mask,
+    fraction_on_grid,
+    resample_frames,
+)
 from petfmri.images.transform_files import (
     read_affine,
     read_affines,
@@ -156,6 +163,7 @@ class BoldSignals(Step):
             labels[needed],
             names["index"].to_numpy(int),
             in_fov=seen,
+            on_grid=fraction_on_grid(segmentation, ~to_t1w, grid, names["index"].to_numpy(int)),
             where=where,
             **{name: mask[needed] for name, mask in masks.items()},
         )

@@ -13,7 +13,13 @@ from nipype.interfaces.base import File, TraitedSpec, traits
 from petfmri.images.coregistration import align_rigidly
 from petfmri.images.motion import pet_motion
 from petfmri.images.registration import Greedy
-from petfmri.images.resampling import Grid, label_samples, resample_frames, spline_samples
+from petfmri.images.resampling import (
+    Grid,
+    fraction_on_grid,
+    label_samples,
+    resample_frames,
+    spline_samples,
+)
 from petfmri.images.transform_files import read_affine, read_affines, write_affine, write_affines
 from petfmri.images.volumes import Volumes
 from petfmri.interfaces.base import (
@@ -27,7 +33,7 @@ from petfmri.pet.activity import calibration
 from petfmri.pet.frames import FrameSchedule
 from petfmri.pet.reference import ReferenceRegion, reference_uptake
 from petfmri.pet.suvr import suvr, window_mean
-from petfmri.pet.tacs import regional_means
+from petfmri.pet.tacs import MIN_COVERAGE, regional_means
 from petfmri.study.files import read_json, read_table, write_json, write_table
 from petfmri.typing import BoolArray, FloatArray, IntArray
 
@@ -236,13 +242,17 @@ class PetToBold(Step):
         ratio = suvr(
             window_mean(frames, weights), reference["mean_kBq_mL"], reference["ReferenceRegion"]
         )
-        points = label_samples(nib.load(self.inputs.segmentation), bold_to_t1w, grid)
+        segmentation = nib.load(self.inputs.segmentation)
+        points = label_samples(segmentation, bold_to_t1w, grid)
         names = read_table(Path(self.inputs.regions), ["index", "name"])
         regions = dict(zip(names["index"].astype(int), names["name"].astype(str)))
         volume = float(abs(np.linalg.det(grid.affine[:3, :3]))) / len(points)
         values = spline_samples(ratio, points > 0)
         means = regional_means([values], points, regions, voxel_volume_mm3=volume)
-        table = means.region_table().assign(suvr_boldref=means.mean[:, 0])
+        on_grid = fraction_on_grid(segmentation, ~bold_to_t1w, grid, means.index)
+        coverage = on_grid * means.coverage
+        seen = np.where(coverage >= MIN_COVERAGE, means.mean[:, 0], np.nan)
+        table = means.region_table().assign(suvr_boldref=seen, coverage=coverage)
         return {
             "suvr_map": save_image(
                 np.nan_to_num(ratio).astype(np.float32), grid.affine, folder / "suvr.nii.gz"

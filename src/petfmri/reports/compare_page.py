@@ -130,10 +130,13 @@ def _couple(page: Page, couplings: pd.DataFrame, changes: pd.DataFrame, primary:
 def verdict(comparisons: pd.DataFrame) -> str:
     """Say in one sentence what happened to the primary outcome."""
     primary = comparisons[comparisons["family"] == "primary"].iloc[0]
-    direction = "rose" if primary["change"] > 0 else "fell"
+    change, percent = float(primary["change"]), float(primary["percent"])
+    direction = "rose" if change > 0 else "fell"
+    # A mean of percentages can be undefined, or point elsewhere than the mean change.
+    size = f"{number(abs(percent))} %" if percent * change > 0 else number(abs(change))
     found = "more than chance explains" if primary["p"] <= 0.05 else "no more than chance explains"
     return (
-        f"{_short(primary['outcome'])} {direction} by {number(abs(primary['percent']))} % on average "
+        f"{_short(primary['outcome'])} {direction} by {size} on average "
         f"({primary['n_rise']} of {primary['n']} persons rose), {found}: p = {number(primary['p'])}, "
         f"Hedges g {number(primary['g'])} [{number(primary['g_low'])}, {number(primary['g_high'])}]."
     )

@@ -67,7 +67,8 @@ def inference(comparisons: pd.DataFrame, couplings: pd.DataFrame, seed: int) -> 
     """Say what was corrected, which p are attainable, and what this n can see."""
     primary = comparisons[comparisons["family"] == "primary"].iloc[0]
     notes = [
-        f"{primary['outcome']} was declared before looking and is tested alone, uncorrected. "
+        f"{primary['outcome']} was declared before looking and is tested alone, uncorrected; so are "
+        "global grey matter and the symptom score. "
         "p_fwe is corrected over the outcomes of one family (regions of interest, regions, network "
         "metrics) by the largest |t|; the families are not corrected against one another.",
         "g is Hedges' g of the paired change: J times mean over SD of the change (d_z), with its "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -106,7 +106,13 @@ def correlate(
 
 
 def couple(
-    paired: Paired, x: Sequence[str], y: Sequence[str], *, permutations: int = 10_000, seed: int = 1
+    paired: Paired,
+    x: Sequence[str],
+    y: Sequence[str],
+    *,
+    keep: str | None = None,
+    permutations: int = 10_000,
+    seed: int = 1,
 ) -> tuple[pd.DataFrame | None, list[str]]:
     """Correlate the changes of two groups of outcomes over the persons that have both.
 
@@ -115,6 +121,8 @@ def couple(
     paired : Paired
     x, y : sequence of str
         Outcomes of `paired`.
+    keep : str, optional
+        The outcome that stays: persons who lack it are left out instead.
     permutations, seed : int
         As `correlate`.
 
@@ -127,17 +135,27 @@ def couple(
     notes : list of str
         What was left out.
     """
+    everybody = paired.pre.index
+    if keep in (*x, *y):
+        has = paired.pre[keep].notna() & paired.post[keep].notna()
+        paired = replace(paired, pre=paired.pre[has], post=paired.post[has])
     cases = complete_cases(paired, x), complete_cases(paired, y)
     persons = [person for person in cases[0].persons if person in cases[1].persons]
     notes = []
-    lost = [person for person in paired.pre.index if person not in persons]
+    lost = [person for person in everybody if person not in persons]
     if lost:
         notes.append(f"left out for missing values: {', '.join(lost)}.")
+    gone = [name for case in cases for name in case.lost_outcomes]
+    if gone:
+        notes.append(f"left out because a person lacks it: {', '.join(gone)}.")
     if len(persons) < MIN_PERSONS:
         return None, [*notes, f"no correlation with {len(persons)} persons."]
     change = paired.post.loc[persons] - paired.pre.loc[persons]
     spread = change.std() > 0
     names = [[name for name in case.outcomes if spread[name]] for case in cases]
+    alike = [name for case in cases for name in case.outcomes if not spread[name]]
+    if alike:
+        notes.append(f"left out because every person changes alike: {', '.join(alike)}.")
     if not all(names):
         return None, [*notes, "no correlation, because nothing varies between these persons."]
     found = correlate(

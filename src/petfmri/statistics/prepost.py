@@ -136,7 +136,7 @@ def compare(
             tables.append(table)
             changes.append(_changes(case, list(table["outcome"])))
     comparisons = _described(pd.concat(tables, ignore_index=True), paired)
-    couplings, told = _couplings(comparisons, paired, symptom, chance)
+    couplings, told = _couplings(comparisons, paired, primary, symptom, chance)
     notes += told
     notes += caveats.inference(comparisons, couplings, chance.seed)
     notes += caveats.measurement(comparisons, paired, tracer)
@@ -271,7 +271,11 @@ def _changes(case: CompleteCases, outcomes: Sequence[str]) -> pd.DataFrame:
 
 
 def _couplings(
-    comparisons: pd.DataFrame, paired: Paired, symptom: str | None, chance: _Chance
+    comparisons: pd.DataFrame,
+    paired: Paired,
+    primary: str,
+    symptom: str | None,
+    chance: _Chance,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Couple SV2A, network and symptom changes with one another; single regions stay out."""
     tested = comparisons.loc[comparisons["family"] != "regions", "outcome"]
@@ -285,7 +289,14 @@ def _couplings(
         ("networks with symptoms", network, symptoms),
     ):
         if x and y:
-            table, told = couple(paired, x, y, permutations=chance.permutations, seed=chance.seed)
+            table, told = couple(
+                paired,
+                x,
+                y,
+                keep=primary,
+                permutations=chance.permutations,
+                seed=chance.seed,
+            )
             notes += [f"{family}: {note}" for note in told]
             if table is not None:
                 table.insert(2, "family", family)
