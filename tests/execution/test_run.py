@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from nipype import Node, Workflow
-from nipype.interfaces.utility import Function
+from nipype.interfaces.utility import Function, Merge
 
 from petfmri.execution.profiles import load_profile
 from petfmri.execution.run import run_workflow
@@ -98,3 +98,12 @@ def test_the_progress_bar_reaches_its_end(tmp_path, capfd):
     run_workflow(study(tmp_path / "log", {"sub_01": 4}), profile, work_dir=tmp_path / "work")
     shown = capfd.readouterr().err
     assert "2/2" in shown and "sub-01.then" in shown
+
+
+def test_steps_that_the_scheduler_does_itself_are_counted(profile, tmp_path):
+    workflow = study(tmp_path / "log", {"sub_01": 4})
+    gather = Node(Merge(1), name="gather", run_without_submitting=True)
+    (person,) = workflow._graph.nodes()
+    person.connect(person.get_node("then"), "out", gather, "in1")
+    outcome = run_workflow(workflow, profile, work_dir=tmp_path / "work", progress=False)
+    assert (outcome.nodes, outcome.executed) == (3, 3)

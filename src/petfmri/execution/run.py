@@ -94,24 +94,25 @@ class _Counter:
     """
 
     def __init__(self, workflow: Any, *, show: bool) -> None:
-        self.total = len(workflow._create_flat_graph().nodes())
+        nodes = workflow._create_flat_graph().nodes()
+        self.total = len(nodes)
         self.executed: set[str] = set()
-        self._before: dict[str, set[tuple[str, int]]] = {}
+        self._started: set[str] = set()
+        self._before = _records(Path(workflow.base_dir), "**/_0x*.json")
         self.bar = tqdm(total=self.total, unit="step", disable=not show, dynamic_ncols=True)
 
     def __call__(self, node: Any, status: str) -> None:
         if status == "start":
-            self._before[node.fullname] = _records(node)
+            self._started.add(node.fullname)
             return
-        before = self._before.pop(node.fullname, None)  # None: it waited for a node that failed
-        if before is not None and (status != "end" or _records(node) - before):
+        failed = status != "end" and node.fullname in self._started  # else it waited for one
+        if failed or _records(Path(node.output_dir()), "_0x*.json") - self._before:
             self.executed.add(node.fullname)
         if status == "end":
             self.bar.update()
             self.bar.set_postfix_str(node.fullname.split(".", 1)[-1].replace("_", "-", 1))
 
 
-def _records(node: Any) -> set[tuple[str, int]]:
-    """Names and times of the records that Nipype writes when a node starts and ends."""
-    paths = Path(node.output_dir()).glob("_0x*.json")
-    return {(path.name, path.stat().st_mtime_ns) for path in paths}
+def _records(folder: Path, pattern: str) -> set[tuple[str, int]]:
+    """Paths and times of the records that Nipype writes when a node starts and ends."""
+    return {(str(path), path.stat().st_mtime_ns) for path in folder.glob(pattern)}
