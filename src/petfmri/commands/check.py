@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from petfmri.commands.context import cohort_of, config_problems, n_cores, reference_name
 from petfmri.config import Study, load_study
@@ -15,13 +16,23 @@ from petfmri.study.checks import check_cohort
 def main(arguments: argparse.Namespace) -> int:
     """Check the study of `arguments.study`; 2 if anything must be repaired."""
     study = load_study(arguments.study)
-    if study.bids is None:
-        print("No BIDS folder: this study compares PETPrep tables; `petfmri compare` checks them.")
-        return 0
+    if study.derivatives.petprep is not None:
+        return _check_petprep(study, study.derivatives.petprep)
     cohort = cohort_of(study)
     problems = find_problems(study, cohort)
     report(problems)
     print(plan(study, cohort))
+    return 2 if any(problem.severity == "error" for problem in problems) else 0
+
+
+def _check_petprep(study: Study, folder: Path) -> int:
+    """Check the curves of a study that compares PETPrep's tables."""
+    from petfmri.study.petprep import petprep_problems
+
+    roles = {"pre": study.sessions.pre, "post": study.sessions.post}
+    problems = petprep_problems(folder, roles, trc=study.pet.tracer)
+    report(problems)
+    print(f"`compare` would compare the curves of {folder}; primary outcome: {study.primary}")
     return 2 if any(problem.severity == "error" for problem in problems) else 0
 
 

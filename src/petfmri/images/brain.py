@@ -17,7 +17,7 @@ from petfmri.images.transforms import Affine, Transform, rigid
 from petfmri.typing import BoolArray, FloatArray
 
 SPACING_MM = 3.0  # of the search
-ROUGH_MM = 6.0  # of the search from many starts
+ROUGH_MM = 6.0  # of the first, rigid steps
 SECOND_STARTS = (  # shift in mm and turn in degrees of the template around its brain
     ((0, 0, 35), (0, 0, 0)),
     ((0, 0, -35), (0, 0, 0)),
@@ -109,7 +109,7 @@ class _Search:
         Affine
             Points of the T1w to points of the template.
         """
-        near = self.registration.rigid(self.model, self.head)
+        near = self.registration.rigid(shrunk(self.model, ROUGH_MM), shrunk(self.head, ROUGH_MM))
         return ~self.registration.affine(self.model, self.head, initial=near)
 
     def second_start(self) -> Affine:

@@ -84,7 +84,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "tiny": Preset("tiny", 2, 3.0, 6.0, 6.0, (900.0, 2700.0, 900.0, 900.0), 64, 4),
         "demo": Preset(
-            "demo", 12, 2.5, 3.5, 5.0,
+            "demo", 12, 3.0, 3.5, 5.0,
             (120.0, 240.0, 540.0, 900.0, 900.0, 900.0, 600.0, 600.0, 600.0), 124, 4,
             repetition_time_s=3.0,
         ),
