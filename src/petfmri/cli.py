@@ -84,9 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         found = f"{error.strerror or error}; expected a place to read and write"
         where = error.filename or "file"
-        print(
-            f"petfmri {arguments.verb}: {where}: found {found}. Correct the path.", file=sys.stderr
-        )
+        remedy = "Check the path, its permissions and the space left"
+        print(f"petfmri {arguments.verb}: {where}: found {found}. {remedy}.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("petfmri: interrupted; run the same command again to resume", file=sys.stderr)

@@ -12,7 +12,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 from petfmri.atlases import load_template
 from petfmri.images.resampling import Grid, resample
-from petfmri.images.transforms import Affine, Transform, rigid
+from petfmri.images.transforms import Affine, Transform, Warp, rigid
 
 ORIENTATIONS = ["RAS", "LAS", "LPS", "oblique", "anisotropic"]
 
@@ -94,3 +94,13 @@ def orient(request: pytest.FixtureRequest) -> Callable[[nib.Nifti1Image], nib.Ni
 def distance_mm(one: Transform, other: Transform, points: np.ndarray) -> float:
     """Mean distance between where two transforms bring points."""
     return float(np.linalg.norm(one.map(points) - other.map(points), axis=1).mean())
+
+
+def other_shape(anatomy: Anatomy) -> tuple[Affine, Warp]:
+    """How the template becomes a head of another size and shape: growth after a warp."""
+    points = anatomy.grid.points()
+    waves = ([0.05, 0.03, 0.02], [0.02, 0.05, -0.04], [-0.03, 0.02, 0.05])
+    bumps = 4.0 * np.stack([np.sin(points @ np.array(wave) + 1) for wave in waves], -1)
+    warp = Warp(bumps.reshape(*anatomy.grid.shape, 3), anatomy.grid.affine)
+    growth = rigid((6, -8, 12), (8, -5, 6)).matrix @ np.diag([1.07, 0.93, 1.04, 1])
+    return Affine(growth), warp

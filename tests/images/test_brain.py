@@ -8,14 +8,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 from scipy import ndimage
-from tests.images.conftest import acquired, distance_mm, turned
+from tests.images.conftest import acquired, distance_mm, other_shape, turned
 
 from petfmri.atlases import Template, load_template
 from petfmri.errors import RegistrationError, SegmentationError
 from petfmri.images.brain import Brain, extract_brain
 from petfmri.images.registration import Greedy
 from petfmri.images.resampling import Grid
-from petfmri.images.transforms import Affine, Transform, Warp, rigid
+from petfmri.images.transforms import Affine, Transform, rigid
 
 QUICK = "40x20x6"
 GREEDY = Greedy(iterations=QUICK)
@@ -42,10 +42,7 @@ def litres(mask: nib.Nifti1Image) -> float:
 def person(anatomy) -> tuple[nib.Nifti1Image, nib.Nifti1Image, Transform]:
     """A head of another size and shape, 3 mm, its brain and how the template reaches it."""
     points = anatomy.grid.points()
-    waves = ([0.05, 0.03, 0.02], [0.02, 0.05, -0.04], [-0.03, 0.02, 0.05])
-    bumps = 4.0 * np.stack([np.sin(points @ np.array(wave) + 1) for wave in waves], -1)
-    warp = Warp(bumps.reshape(*anatomy.grid.shape, 3), anatomy.grid.affine)
-    growth = Affine(rigid((6, -8, 12), (8, -5, 6)).matrix @ np.diag([1.07, 0.93, 1.04, 1]))
+    growth, warp = other_shape(anatomy)
     head = acquired(anatomy.head, growth @ warp, anatomy.grid, noise=4, seed=7)
     x, y, z = np.moveaxis(points.reshape(*anatomy.grid.shape, 3), -1, 0) / 100
     shaded = np.abs(np.asarray(head.dataobj)) * np.exp(0.2 * y - 0.15 * z + 0.1 * x)

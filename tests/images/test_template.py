@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 import pytest
-from tests.images.conftest import acquired, distance_mm
+from tests.images.conftest import acquired, distance_mm, other_shape
 
 from petfmri.atlases import Template, load_template
 from petfmri.errors import RegistrationError
@@ -15,7 +15,7 @@ from petfmri.images.registration import Greedy
 from petfmri.images.resampling import carry_mask
 from petfmri.images.template import normalise
 from petfmri.images.tissues import carry_tissues, segment_tissues
-from petfmri.images.transforms import Affine, Transform, Warp, rigid
+from petfmri.images.transforms import Affine, Transform, rigid
 from petfmri.simulation.anatomy import Head, draw_head
 from petfmri.simulation.phantom import load_phantom
 
@@ -39,11 +39,7 @@ class Person:
 
 @pytest.fixture(scope="module")
 def person(anatomy) -> Person:
-    points = anatomy.grid.points()
-    waves = ([0.05, 0.03, 0.02], [0.02, 0.05, -0.04], [-0.03, 0.02, 0.05])
-    bumps = 4.0 * np.stack([np.sin(points @ np.array(wave) + 1) for wave in waves], -1)
-    warp = Warp(bumps.reshape(*anatomy.grid.shape, 3), anatomy.grid.affine)
-    growth = Affine(rigid((6, -8, 12), (8, -5, 6)).matrix @ np.diag([1.07, 0.93, 1.04, 1]))
+    growth, warp = other_shape(anatomy)
     head = acquired(anatomy.head, growth @ warp, anatomy.grid, noise=2, seed=7)
     return Person(
         head, carry_mask(anatomy.mask, ~(growth @ warp), anatomy.grid), growth, growth @ warp

@@ -16,7 +16,7 @@ from petfmri.study.checks import check_cohort
 def main(arguments: argparse.Namespace) -> int:
     """Check the study of `arguments.study`; 2 if anything must be repaired."""
     study = load_study(arguments.study)
-    if study.derivatives.petprep is not None:
+    if study.bids is None and study.derivatives.petprep is not None:
         return _check_petprep(study, study.derivatives.petprep)
     cohort = cohort_of(study)
     problems = find_problems(study, cohort)

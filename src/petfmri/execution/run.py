@@ -94,11 +94,10 @@ class _Counter:
     """
 
     def __init__(self, workflow: Any, *, show: bool) -> None:
-        nodes = workflow._create_flat_graph().nodes()
-        self.total = len(nodes)
+        self.total = len(workflow._create_flat_graph().nodes())
         self.executed: set[str] = set()
         self._started: set[str] = set()
-        self._before = _records(Path(workflow.base_dir), "**/_0x*.json")
+        self._before = _records(Path(workflow.base_dir) / workflow.name, "**/_0x*.json")
         self.bar = tqdm(total=self.total, unit="step", disable=not show, dynamic_ncols=True)
 
     def __call__(self, node: Any, status: str) -> None:
