@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from bars import Bar, at_most, holds, within
 
+from petfmri.images.resampling import Grid, resample_frames
 from petfmri.images.transform_files import read_affine, read_affines
 from petfmri.images.transforms import Affine
 from petfmri.simulation.recovery import unplanted_changes
@@ -101,17 +102,56 @@ def demo() -> Iterator[Bar]:
     yield at_most(
         "demo: mean change over all unplanted regions", float(abs(others["found"].mean())), 1, "%"
     )
-    largest = others["found"].abs()
-    blurred_in = others.loc[largest.idxmax(), "visible"]
+    known = _known_geometry_changes().reindex(others.index)
+    largest, counted = others["found"].abs().max(), known.abs().max()
+    name = f"demo: unplanted regions, largest mean change ({counted:.3g} % with known geometry)"
+    yield holds(name, f"{largest:.3g} %", "-", True)
+    excess = (others["found"] - known).abs()
     yield at_most(
-        f"demo: unplanted regions, largest mean change ({blurred_in:.2g} % is blurred in)",
-        float(largest.max()),
+        f"demo: unplanted regions, largest departure from known geometry ({excess.idxmax()})",
+        float(excess.max()),
         1,
         "%",
     )
     page = (out / "index.html").read_text()
     said = f"{planted['vt']:#.3g}" in page and f"{planted['suvr_blurred']:#.3g}" in page
     yield holds("demo: page says how much of the planted dV_T SUVR sees", said, "True", said)
+
+
+def _known_geometry_changes() -> pd.Series:
+    """Mean change of SUVR in each region of the demo's noisy scans, %, with nothing estimated.
+
+    Labels, reference region and transforms are the simulator's own: what is left beside the planted
+    change is what the simulated counts and the resolution of the scanner do to any analysis.
+    """
+    truth = WORK / "demo/bids/truth"
+    changes = []
+    for person in sorted(truth.glob("sub-*")):
+        labels = nib.load(person / f"anat/{person.name}_seg-Schaefer200_dseg.nii.gz")
+        semiovale = nib.load(person / f"anat/{person.name}_label-semiovale_mask.nii.gz")
+        values, reference = (np.asarray(i.dataobj).astype(int) for i in (labels, semiovale))
+        where = (values > 0) | (reference > 0)
+        ratios = []
+        for session in ("ses-pre", "ses-post"):
+            stem = f"{person.name}_{session}_trc-UCBJ"
+            scan = nib.load(WORK / f"demo/bids/{person.name}/{session}/pet/{stem}_pet.nii.gz")
+            folder = person / session / "pet"
+            frames = resample_frames(
+                [np.asarray(scan.dataobj[..., k], dtype=np.float32) for k in (-3, -2, -1)],
+                scan.affine,
+                ~read_affine(folder / f"{stem}_from-T1w_to-pet_mode-image_xfm.txt"),
+                Grid.of(labels),
+                motion=read_affines(folder / f"{stem}_desc-motion_xfm.txt")[-3:],
+                where=where,
+                fill=np.nan,
+            )
+            uptake = np.mean(list(frames), axis=0)  # 60 to 90 min: three frames of 10 min
+            means = pd.Series(uptake).groupby(values[where]).mean()
+            ratios.append(means / np.nanmean(uptake[reference[where] > 0]))
+        changes.append(100 * (ratios[1] / ratios[0] - 1))
+    (table,) = (WORK / "demo/derivatives/petfmri/sub-01/anat").glob("*_dseg.tsv")
+    names = pd.read_csv(table, sep="\t").set_index("index")["name"]
+    return pd.concat(changes, axis=1).mean(axis=1).rename(index=names)
 
 
 def _loads(page: Path) -> list[str]:

@@ -46,3 +46,11 @@ def test_wrong_arguments_are_explained(arguments, capsys):
         main(arguments)
     assert caught.value.code == 2
     assert "usage: petfmri" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("memory", ["0", "-4", "nan"])
+def test_memory_that_no_step_fits_in_is_refused(memory, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "study.yaml", "--mem-gb", memory])
+    assert stopped.value.code == 2
+    assert "at least 0.5" in capsys.readouterr().err

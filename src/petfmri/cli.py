@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         )
     for verb in ("run", "demo"):
         added[verb].add_argument(
-            "--mem-gb", type=float, default=None, help="default: 90 %% of memory"
+            "--mem-gb", type=_memory, default=None, help="default: 90 %% of memory"
         )
         added[verb].add_argument("--work-dir", type=Path, default=None, help="default: OUTPUT/work")
     added["run"].add_argument(
@@ -69,6 +69,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("at least 1")
+    return value
+
+
+def _memory(text: str) -> float:
+    value = float(text)
+    if not 0.5 <= value < float("inf"):
+        raise argparse.ArgumentTypeError("at least 0.5")
     return value
 
 

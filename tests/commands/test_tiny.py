@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import nibabel as nib
 import numpy as np
 import pytest
@@ -45,9 +43,6 @@ def replace_by_noise(path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not os.environ.get("PETFMRI_LONG_TESTS"), reason="takes minutes: set PETFMRI_LONG_TESTS=1"
-)
 def test_two_people_from_raw_images_to_tables(folder, capsys):
     study = str(folder / "study.yaml")
     run = ["run", study, "--n-procs", "1", "--profile", "linear"]

@@ -247,3 +247,5 @@ def test_the_verdict_never_mixes_a_percentage_with_another_direction(comparisons
     assert "fell by 2.00 on average" in verdict(other_way)
     undefined = comparisons.assign(change=0.5, percent=float("nan"))
     assert "rose by 0.500 on average" in verdict(undefined)
+    unchanged = comparisons.assign(change=0.0, percent=0.0)
+    assert "did not change on average" in verdict(unchanged)

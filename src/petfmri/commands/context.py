@@ -32,7 +32,10 @@ def bids_folder(study: Study) -> Path:
         )
     if not study.bids.is_dir():
         raise ConfigError(
-            "bids", f"{study.bids}, which is no folder", "the raw BIDS folder", "correct the path"
+            "bids",
+            f"{study.bids}, which is no folder",
+            "the raw BIDS folder",
+            "correct the path; tables without images serve `compare` and `predict` only",
         )
     return study.bids
 

@@ -119,7 +119,8 @@ def _couple(page: Page, couplings: pd.DataFrame, changes: pd.DataFrame, primary:
                     both[:, 1],
                     x_label=f"change in {_short(row.x)}",
                     y_label=f"change in {_short(row.y)}",
-                    title=f"r = {number(row.r)}, p = {number(row.p)}, n = {row.n}",
+                    title=f"r = {number(row.r)}, p = {number(row.p)}, n = {row.n}"
+                    + (f" ({len(both)} drawn)" if len(both) != row.n else ""),
                 ),
                 caption="One dot per person; the line is least squares.",
                 alt=f"Change in {_short(row.x)} against change in {_short(row.y)}, r {number(row.r)}",
@@ -135,8 +136,9 @@ def verdict(comparisons: pd.DataFrame) -> str:
     # A mean of percentages can be undefined, or point elsewhere than the mean change.
     size = f"{number(abs(percent))} %" if percent * change > 0 else number(abs(change))
     found = "more than chance explains" if primary["p"] <= 0.05 else "no more than chance explains"
+    moved = f"{direction} by {size}" if change else "did not change"
     return (
-        f"{_short(primary['outcome'])} {direction} by {size} on average "
+        f"{_short(primary['outcome'])} {moved} on average "
         f"({primary['n_rise']} of {primary['n']} persons rose), {found}: p = {number(primary['p'])}, "
         f"Hedges g {number(primary['g'])} [{number(primary['g_low'])}, {number(primary['g_high'])}]."
     )
