@@ -8,9 +8,10 @@ from nibabel.eulerangles import euler2mat
 from scipy.ndimage import gaussian_filter
 
 from petfmri.errors import ReferenceRegionError
+from petfmri.pet.masks import distance_mm
 from petfmri.pet.reference import (
+    brain_reference,
     cerebellar_reference,
-    distance_mm,
     label_reference,
     reference_uptake,
     semiovale_reference,
@@ -165,6 +166,41 @@ def test_labels_and_whole_brain():
     inner = label_reference("cerebellum", labels, [8, 47], np.eye(4), erosion_mm=2.0)
     assert inner.mask.sum() == 12**3
     assert inner.note == "labels 8, 47 4.1 mL, 2 mm inside 1.7 mL"
+
+
+def test_whole_brain_is_tissue_without_csf():
+    """Of 20 slices 15 are tissue; a lesion of two takes itself and five more."""
+    shape = (20, 20, 20)
+    grey, white, lesion = np.zeros((3, *shape))
+    grey[:5], white[5:15] = 0.8, 1
+    brain = np.ones(shape)
+    assert brain_reference(brain, grey, white, np.eye(4)).mask.sum() == 15 * 400
+    lesion[:2] = 1
+    region = brain_reference(brain, grey, white, np.eye(4), lesion=lesion, lesion_mm=5)
+    np.testing.assert_array_equal(np.flatnonzero(region.mask.all(axis=(1, 2))), np.arange(7, 15))
+    assert region.note.endswith("5 mm from lesions 3.2 mL")
+    with pytest.raises(ReferenceRegionError, match=r"whole brain: found 0\.00 mL"):
+        brain_reference(brain, grey, white, np.eye(4), lesion=brain)
+
+
+@pytest.mark.parametrize("spacing", SPACING)
+def test_every_region_keeps_its_distance_to_lesions(spacing):
+    """Each region in turn: what a lesion at its edge takes away is all within 4 mm of it."""
+    white, grey, csf, affine = head(SPACING[spacing])
+    whole = np.ones(white.shape)
+    lesion = np.zeros(white.shape, dtype=bool)
+    lesion[: white.shape[0] // 2] = True
+    made = {
+        "semiovale": lambda **kw: semiovale_reference(whole, white, grey, csf, affine, **kw),
+        "cerebellum": lambda **kw: cerebellar_reference(whole, csf, grey, affine, **kw),
+        "brain": lambda **kw: brain_reference(whole, grey, white, affine, **kw),
+        "label": lambda **kw: label_reference("l", white.astype(int), [1], affine, **kw),
+    }
+    far = distance_mm(lesion, SPACING[spacing], 4.0) >= 4.0
+    for build in made.values():
+        np.testing.assert_array_equal(build(lesion=lesion).mask, build().mask & far)
+    with pytest.raises(ReferenceRegionError, match="one common grid"):
+        made["label"](lesion=lesion[1:])
 
 
 def test_too_small_is_an_error_that_accounts_for_it():

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from nibabel.affines import voxel_sizes
 from numpy.typing import ArrayLike
-from scipy.ndimage import gaussian_filter
 
 from petfmri.errors import ReferenceRegionError
+from petfmri.pet.masks import apart, as_mask, blurred, box_around, voxel_ml
 from petfmri.typing import BoolArray, FloatArray, IntArray
 
 MIN_VOLUME_ML = 1.0
 MIN_COVERAGE = 0.9
-FWHM_PER_SIGMA = 2.3548
+LESION_MM = 4.0
 PRESENT = 0.5  # probability from which a voxel counts as grey matter or CSF
 
 
@@ -44,7 +44,7 @@ class ReferenceRegion:
     @property
     def volume_ml(self) -> float:
         """Volume, mL."""
-        return float(self.mask.sum() * _voxel_ml(self.affine))
+        return float(self.mask.sum() * voxel_ml(self.affine))
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,8 @@ def semiovale_reference(
     grey_mm: float = 4.0,
     csf_mm: float = 4.0,
     smooth_mm: float = 3.0,
+    lesion: ArrayLike | None = None,
+    lesion_mm: float = LESION_MM,
     min_volume_ml: float = MIN_VOLUME_ML,
 ) -> ReferenceRegion:
     """Deep white matter of the centrum semiovale, kept away from grey matter and ventricles.
@@ -110,6 +112,9 @@ def semiovale_reference(
     smooth_mm : float, mm
         FWHM at which the surroundings overrule single voxels: one that is not white in the midst
         of white matter is a part of it, and grey matter or CSF that stands alone is noise.
+    lesion : bool array of shape (x, y, z), optional
+    lesion_mm : float, mm
+        Least distance to it.
     min_volume_ml : float, mL
 
     Raises
@@ -122,22 +127,23 @@ def semiovale_reference(
     .. [1] Rossano S et al. J Cereb Blood Flow Metab 2020. doi:10.1177/0271678X19879230
     """
     name = "centrum semiovale"
-    mask = _as_mask(start)
+    mask = as_mask(start)
     _same_grid(name, mask, white, grey, csf)
-    limit_mm = max(erosion_mm, grey_mm, csf_mm) + smooth_mm
-    box = _box_around(mask, affine, limit_mm)
+    limit_mm = max(erosion_mm, grey_mm, csf_mm, lesion_mm) + smooth_mm
+    box = box_around(mask, affine, limit_mm)
     white, grey, csf = white[box], grey[box], csf[box]
     deep, near_grey, near_csf = (
-        _smoothed(tissue, affine, smooth_mm) for tissue in (white, grey, csf)
+        blurred(tissue, affine, smooth_mm) for tissue in (white, grey, csf)
     )
     core = (white >= white_threshold) | (deep >= white_threshold)
     grey, csf = np.where(near_grey < PRESENT / 2, 0, grey), np.where(near_csf < PRESENT / 2, 0, csf)
     steps = [
         ("starting mask", np.ones(core.shape, dtype=bool)),
         (f"white matter from {white_threshold:g}", core),
-        (f"{erosion_mm:g} mm inside it", _apart(~core, affine, erosion_mm)),
-        (f"{grey_mm:g} mm from grey matter", _apart(grey >= PRESENT, affine, grey_mm)),
-        (f"{csf_mm:g} mm from CSF", _apart(csf >= PRESENT, affine, csf_mm)),
+        (f"{erosion_mm:g} mm inside it", apart(~core, affine, erosion_mm)),
+        (f"{grey_mm:g} mm from grey matter", apart(grey >= PRESENT, affine, grey_mm)),
+        (f"{csf_mm:g} mm from CSF", apart(csf >= PRESENT, affine, csf_mm)),
+        *_without(name, lesion, mask, box, affine, lesion_mm),
     ]
     return _built(name, mask, box, steps, affine, min_volume_ml)
 
@@ -150,6 +156,8 @@ def cerebellar_reference(
     *,
     grey_threshold: float = 0.5,
     cortex_mm: float = 5.0,
+    lesion: ArrayLike | None = None,
+    lesion_mm: float = LESION_MM,
     min_volume_ml: float = MIN_VOLUME_ML,
 ) -> ReferenceRegion:
     """Cerebellar grey matter, kept away from the occipital and temporal cortex above it.
@@ -165,6 +173,9 @@ def cerebellar_reference(
         Least probability of grey matter.
     cortex_mm : float, mm
         Least distance to the faces of the cerebral cortex.
+    lesion : bool array of shape (x, y, z), optional
+    lesion_mm : float, mm
+        Least distance to it.
     min_volume_ml : float, mL
 
     Raises
@@ -173,13 +184,14 @@ def cerebellar_reference(
         If less than `min_volume_ml` remains, or the arrays do not share one grid.
     """
     name = "cerebellar grey matter"
-    mask, cortex = _as_mask(cerebellum), _as_mask(cerebral_cortex)
+    mask, cortex = as_mask(cerebellum), as_mask(cerebral_cortex)
     _same_grid(name, mask, cortex, grey)
-    box = _box_around(mask, affine, cortex_mm)
+    box = box_around(mask, affine, max(cortex_mm, lesion_mm))
     steps = [
         ("cerebellar labels", np.ones(mask[box].shape, dtype=bool)),
         (f"grey matter from {grey_threshold:g}", grey[box] >= grey_threshold),
-        (f"{cortex_mm:g} mm from cerebral cortex", _apart(cortex[box], affine, cortex_mm)),
+        (f"{cortex_mm:g} mm from cerebral cortex", apart(cortex[box], affine, cortex_mm)),
+        *_without(name, lesion, mask, box, affine, lesion_mm),
     ]
     return _built(name, mask, box, steps, affine, min_volume_ml)
 
@@ -191,9 +203,11 @@ def label_reference(
     affine: FloatArray,
     *,
     erosion_mm: float = 0.0,
+    lesion: ArrayLike | None = None,
+    lesion_mm: float = LESION_MM,
     min_volume_ml: float = MIN_VOLUME_ML,
 ) -> ReferenceRegion:
-    """Reference of the user's choice: labels of a parcellation, or a brain mask (values ``[1]``).
+    """Reference of the user's choice: labels of a parcellation.
 
     Parameters
     ----------
@@ -204,6 +218,9 @@ def label_reference(
     affine : array of shape (4, 4)
     erosion_mm : float, mm
         Least distance to the region's surface.
+    lesion : bool array of shape (x, y, z), optional
+    lesion_mm : float, mm
+        Least distance to it.
     min_volume_ml : float, mL
 
     Raises
@@ -212,10 +229,65 @@ def label_reference(
         If less than `min_volume_ml` remains.
     """
     mask = np.isin(labels, list(values))
-    box = _box_around(mask, affine, erosion_mm)
+    box = box_around(mask, affine, max(erosion_mm, lesion_mm))
     steps = [(f"labels {', '.join(map(str, values))}", mask[box])]
     if erosion_mm > 0:
-        steps.append((f"{erosion_mm:g} mm inside", _apart(~mask[box], affine, erosion_mm)))
+        steps.append((f"{erosion_mm:g} mm inside", apart(~mask[box], affine, erosion_mm)))
+    steps += _without(name, lesion, mask, box, affine, lesion_mm)
+    return _built(name, mask, box, steps, affine, min_volume_ml)
+
+
+def brain_reference(
+    brain: ArrayLike,
+    grey: FloatArray,
+    white: FloatArray,
+    affine: FloatArray,
+    *,
+    tissue_threshold: float = 0.5,
+    lesion: ArrayLike | None = None,
+    lesion_mm: float = LESION_MM,
+    min_volume_ml: float = MIN_VOLUME_ML,
+) -> ReferenceRegion:
+    """Grey and white matter of the whole brain, without CSF.
+
+    The target is a part of it, so a change of the whole brain cannot be seen in ratios to it, and
+    a change of one region is seen a little too small: it serves as a check of another reference.
+
+    Parameters
+    ----------
+    brain : bool array of shape (x, y, z)
+    grey, white : arrays of shape (x, y, z)
+        Tissue probabilities.
+    affine : array of shape (4, 4)
+    tissue_threshold : float
+        Least probability of grey and white matter together.
+    lesion : bool array of shape (x, y, z), optional
+    lesion_mm : float, mm
+        Least distance to it.
+    min_volume_ml : float, mL
+
+    Raises
+    ------
+    ReferenceRegionError
+        If less than `min_volume_ml` remains, or the arrays do not share one grid.
+
+    Examples
+    --------
+    >>> grey, white = np.zeros((2, 20, 20, 20))
+    >>> grey[:5], white[5:10] = 1, 1
+    >>> brain_reference(np.ones(grey.shape), grey, white, np.eye(4)).note
+    'brain mask 8.0 mL, grey and white matter from 0.5 4.0 mL'
+    """
+    name = "whole brain"
+    mask = as_mask(brain)
+    _same_grid(name, mask, grey, white)
+    box = box_around(mask, affine, lesion_mm)
+    tissue = grey[box] + white[box]
+    steps = [
+        ("brain mask", np.ones(mask[box].shape, dtype=bool)),
+        (f"grey and white matter from {tissue_threshold:g}", tissue >= tissue_threshold),
+        *_without(name, lesion, mask, box, affine, lesion_mm),
+    ]
     return _built(name, mask, box, steps, affine, min_volume_ml)
 
 
@@ -258,50 +330,19 @@ def reference_uptake(
     return ReferenceUptake(float(seen.mean()), float(seen.std()), coverage, region.volume_ml)
 
 
-def distance_mm(region: BoolArray, voxel_mm: ArrayLike, limit_mm: float) -> FloatArray:
-    """Distance from each voxel's centre to the nearest face of a voxel of `region`.
-
-    Exact up to `limit_mm`, for any voxel sizes; beyond it only known to be farther.
-
-    Parameters
-    ----------
-    region : bool array of shape (x, y, z)
-    voxel_mm : (float, float, float), mm
-    limit_mm : float, mm
-
-    Returns
-    -------
-    distance : array of shape (x, y, z), mm
-        0 inside `region`.
-
-    Examples
-    --------
-    >>> row = np.array([True, False, False, False]).reshape(4, 1, 1)
-    >>> distance_mm(row, (2.0, 1.0, 1.0), limit_mm=5.0).ravel()
-    array([0., 1., 3., 5.])
-    """
-    squared = np.where(region, 0.0, np.inf)
-    for axis, size in enumerate(np.asarray(voxel_mm, dtype=float)):
-        before = np.moveaxis(squared, axis, 0)
-        after = before.copy()
-        for step in range(1, min(int(limit_mm / size + 0.5) + 1, len(before))):
-            cost = ((step - 0.5) * size) ** 2
-            np.minimum(after[step:], before[:-step] + cost, out=after[step:])
-            np.minimum(after[:-step], before[step:] + cost, out=after[:-step])
-        squared = np.moveaxis(after, 0, axis)
-    return np.sqrt(squared)
-
-
-def _smoothed(tissue: FloatArray, affine: FloatArray, fwhm_mm: float) -> FloatArray:
-    sigma = fwhm_mm / FWHM_PER_SIGMA / voxel_sizes(affine)
-    return np.asarray(gaussian_filter(np.asarray(tissue, dtype=np.float32), sigma))
-
-
-def _apart(region: BoolArray, affine: FloatArray, least_mm: float) -> BoolArray:
-    """Voxels whose centre is at least `least_mm` from every voxel of `region`."""
-    tolerance = 1e-3  # of voxel sizes that an affine in single precision gives
-    distance = distance_mm(region, voxel_sizes(affine), least_mm)
-    return ~region & (distance >= least_mm - tolerance)
+def _without(
+    name: str,
+    lesion: ArrayLike | None,
+    mask: BoolArray,
+    box: tuple[slice, ...],
+    affine: FloatArray,
+    least_mm: float,
+) -> list[tuple[str, BoolArray]]:
+    """Return the step that keeps away from a lesion, if there is one."""
+    if lesion is None:
+        return []
+    _same_grid(name, mask, as_mask(lesion))
+    return [(f"{least_mm:g} mm from lesions", apart(as_mask(lesion)[box], affine, least_mm))]
 
 
 def _built(
@@ -318,7 +359,7 @@ def _built(
     volumes = []
     for step, keep in steps:
         inside = inside & keep
-        volumes.append(f"{step} {inside.sum() * _voxel_ml(affine):.1f} mL")
+        volumes.append(f"{step} {inside.sum() * voxel_ml(affine):.1f} mL")
     mask = np.zeros(start.shape, dtype=bool)
     mask[box] = inside
     region = ReferenceRegion(name, mask, np.asarray(affine, dtype=float), ", ".join(volumes))
@@ -330,26 +371,6 @@ def _built(
             "check tissues and registration in the report, or ask for smaller distances",
         )
     return region
-
-
-def _box_around(mask: BoolArray, affine: FloatArray, margin_mm: float) -> tuple[slice, ...]:
-    """Bounding box of `mask`, wider by `margin_mm` and a voxel on every side."""
-    occupied = np.nonzero(mask)
-    if not occupied[0].size:
-        return (slice(0, 1),) * mask.ndim
-    margins = [int(np.ceil(margin_mm / size)) + 1 for size in voxel_sizes(affine)]
-    return tuple(
-        slice(max(int(places.min()) - margin, 0), int(places.max()) + margin + 1)
-        for places, margin in zip(occupied, margins, strict=True)
-    )
-
-
-def _as_mask(mask: ArrayLike) -> BoolArray:
-    return np.asarray(mask) > 0
-
-
-def _voxel_ml(affine: FloatArray) -> float:
-    return float(abs(np.linalg.det(affine[:3, :3]))) / 1000.0
 
 
 def _same_grid(name: str, *arrays: FloatArray | BoolArray) -> None:

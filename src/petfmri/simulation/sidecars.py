@@ -122,11 +122,11 @@ def pet_sidecar(preset: Preset, injected_mbq: float, weight_kg: float) -> dict[s
         "Units": "Bq/mL",
         "AttenuationCorrection": "none needed (simulated)",
         "ReconMethodName": "simulated",
-        "ReconMethodParameterLabels": ["none"],
-        "ReconMethodParameterUnits": ["none"],
-        "ReconMethodParameterValues": [0],
-        "ReconFilterType": "Gaussian",
-        "ReconFilterSize": preset.psf_fwhm_mm,
+        "ReconMethodParameterLabels": ["resolution"],
+        "ReconMethodParameterUnits": ["mm"],
+        "ReconMethodParameterValues": [preset.psf_fwhm_mm],
+        "ReconFilterType": "none",
+        "ReconFilterSize": 0,
     }
 
 

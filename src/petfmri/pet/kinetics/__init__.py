@@ -1,0 +1,1 @@
+"""Kinetic models of PET tracers: one model a file."""
