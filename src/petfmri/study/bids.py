@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from petfmri.errors import DatasetError, Problem
+from petfmri.study.lesions import lesion_masks
 from petfmri.study.names import bids_label, parse_name, with_prefix
 from petfmri.study.reader import Reader, Sidecar
 
@@ -78,12 +79,15 @@ class Participant:
         Those with a role that have a folder or a row in sessions.tsv, in the order of the roles.
     columns : mapping
         The row of participants.tsv.
+    lesions : tuple of Path
+        Lesion masks of the person (see `petfmri.study.lesions`).
     """
 
     id: str
     t1w: tuple[Scan, ...]
     sessions: tuple[Session, ...]
     columns: Mapping[str, Any] = field(default_factory=dict)
+    lesions: tuple[Path, ...] = ()
 
     def session(self, role: str) -> Session | None:
         """Return the session with this role, if the person has one."""
@@ -258,7 +262,8 @@ def _participant(
         if folder / label in t1w or label in visits
     )
     every_t1w = tuple(scan for scans in t1w.values() for scan in scans)
-    return Participant(folder.name, every_t1w, sessions, people.get(folder.name, {}))
+    row, lesions = people.get(folder.name, {}), lesion_masks(reader.root, folder.name)
+    return Participant(folder.name, every_t1w, sessions, row, lesions)
 
 
 def _visits(folder: Path) -> list[Path]:

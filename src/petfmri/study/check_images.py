@@ -23,6 +23,7 @@ VOXEL_MM = (0.2, 12.0)
 HEAD_MM = {"left-right": 110.0, "back-front": 130.0, "bottom-top": 100.0}
 CEREBELLUM_TO_VERTEX_MM = 120.0
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
+SAME_GRID_MM = 0.01
 UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
 
 
@@ -208,6 +209,28 @@ def _extents_mm(image: Image) -> list[float]:
     axes = nib.io_orientation(image.affine)[:, 0].astype(int)
     by_world = {int(world): axis for axis, world in enumerate(axes[:3])}
     return [image.shape[by_world[world]] * image.zooms_mm[by_world[world]] for world in range(3)]
+
+
+def lesion_problems(path: Path, t1w: Image) -> list[Problem]:
+    """Check that a lesion mask lies on the grid of the T1w that serves all sessions."""
+    image = inspect_image(path, voxels=False)
+    if image.problem is not None:
+        return [image.problem]
+    same = image.shape == t1w.shape
+    if not same or image.affine is None or t1w.affine is None:
+        found = "another grid" if same else f"{' × '.join(map(str, image.shape))} voxels"
+    elif np.allclose(image.affine, t1w.affine, atol=SAME_GRID_MM):
+        return []
+    else:
+        found = "another position or orientation"
+    return [
+        Problem(
+            path.name,
+            f"a lesion mask with {found}",
+            f"the grid of {t1w.path.name}, {' × '.join(map(str, t1w.shape))} voxels",
+            "resample it onto that T1w with nearest neighbour, or take it out of the dataset",
+        )
+    ]
 
 
 def same_content(images: Iterable[tuple[str, Scan, Image]]) -> list[Problem]:

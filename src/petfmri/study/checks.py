@@ -9,7 +9,13 @@ from typing import Literal, TypeAlias
 from petfmri.errors import Problem
 from petfmri.study import check_bold, check_pet
 from petfmri.study.bids import Cohort, Participant, Scan, Session, plain_tracer, tracer_of
-from petfmri.study.check_images import Image, geometry_problems, inspect_image, same_content
+from petfmri.study.check_images import (
+    Image,
+    geometry_problems,
+    inspect_image,
+    lesion_problems,
+    same_content,
+)
 from petfmri.study.check_tables import listed, table_problems
 
 Kind: TypeAlias = Literal["pet", "bold", "T1w"]
@@ -58,6 +64,14 @@ def check_cohort(
     ]
     for (kind, scan, person), image in zip(scans, images, strict=True):
         problems += _scan_problems(kind, scan, person, image, window_s)
+    first_t1w = {
+        person.id: image
+        for (kind, scan, person), image in zip(scans, images, strict=True)
+        if kind == "T1w" and scan is person.t1w[0] and image.problem is None
+    }
+    for person in cohort.participants:
+        for path in person.lesions if person.id in first_t1w else ():
+            problems += lesion_problems(path, first_t1w[person.id])
     problems += same_content(
         (kind, scan, image) for (kind, scan, _), image in zip(scans, images, strict=True)
     )

@@ -219,7 +219,9 @@ def _frames(
 
 
 def _refuse_empty(regions: pd.DataFrame, path: Path) -> None:
-    empty = [str(region) for region in regions if _is_empty(regions[region])]
+    values = _numbers(regions)
+    bad = np.asarray(~np.isfinite(values).all(axis=0) | ~values.any(axis=0))
+    empty = [str(region) for region, unusable in zip(regions, bad.tolist()) if unusable]
     if empty or regions.empty:
         raise DatasetError(
             str(path),
@@ -230,9 +232,12 @@ def _refuse_empty(regions: pd.DataFrame, path: Path) -> None:
         )
 
 
-def _is_empty(curve: pd.Series[Any]) -> bool:
-    values = pd.to_numeric(curve, errors="coerce").to_numpy(float)
-    return not np.isfinite(values).all() or not values.any()
+def _numbers(table: pd.DataFrame) -> FloatArray:
+    """Values of a table; NaN for what is no number."""
+    try:
+        return table.to_numpy(float)
+    except (TypeError, ValueError):
+        return table.apply(pd.to_numeric, errors="coerce").to_numpy(float)
 
 
 def _scale_of(sidecar: Mapping[str, Any], path: Path) -> float:
