@@ -39,6 +39,25 @@ def test_session_names_lose_their_prefix(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("pet", "reference", "psf"),
+    [
+        ("{}", "semiovale", None),
+        ("{reference: wholebrain, psf_mm: 5}", "wholebrain", (5.0, 5.0, 5.0)),
+        ("{reference: cerebellum, psf_mm: [4.5, 4.5, 6]}", "cerebellum", (4.5, 4.5, 6.0)),
+    ],
+)
+def test_reference_and_resolution(tmp_path, pet, reference, psf):
+    study = load_study(write(tmp_path, f"name: a\nbids: r\noutput: o\npet: {pet}"))
+    assert (study.pet.reference, study.pet.psf_xyz_mm) == (reference, psf)
+
+
+@pytest.mark.parametrize("pet", ["reference: brain", "psf_mm: 0", "psf_mm: [5, 5]", "psf_mm: 55"])
+def test_impossible_reference_or_resolution(tmp_path, pet):
+    with pytest.raises(ConfigError, match=f"pet.{pet.partition(':')[0]}"):
+        load_study(write(tmp_path, f"name: a\nbids: r\noutput: o\npet: {{{pet}}}"))
+
+
+@pytest.mark.parametrize(
     ("text", "where", "near"),
     [
         ("name: a\nbids: r\noutput: o\npett: {}", "study.yaml: pett", "'pet'"),

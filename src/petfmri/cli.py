@@ -15,6 +15,7 @@ VERBS = {
     "simulate": "write the study's BIDS folder with a known true answer",
     "check": "report every problem of configuration and dataset, and what `run` would do",
     "run": "process every participant: anatomy, PET, BOLD and their join",
+    "quantify": "kinetic models, partial-volume correction and a multiverse, after run or on PETPrep",
     "compare": "pre/post comparison of SV2A, networks and symptoms",
     "predict": "cross-validated prediction of symptoms",
     "demo": "simulate, check, run, compare and predict a study of twelve, then open index.html",
@@ -38,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("folder", type=Path, nargs="?", default=Path("petfmri-demo"))
         else:
             sub.add_argument("study", type=Path, metavar="STUDY.yaml")
-    for verb in ("simulate", "run", "demo"):
+    for verb in ("simulate", "run", "quantify", "demo"):
         added[verb].add_argument(
             "--n-procs", type=_positive, default=None, help="default: all cores"
         )
@@ -58,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
         "--profile",
         default="laptop",
         help="laptop, linear, or a YAML with a Nipype plugin and its arguments",
+    )
+    added["quantify"].add_argument(
+        "--no-maps", action="store_true", help="regions only, no parametric maps"
     )
     added["simulate"].add_argument(
         "--preset", choices=("tiny", "demo", "full", "tables"), default=None

@@ -10,9 +10,23 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from petfmri.errors import ConfigError, Problem
+from petfmri.pet.kinetics.models import MODELS
 
 Range = tuple[float, float]
+ModelName = Literal["SUVR", "SRTM", "SRTM2", "MRTM2", "refLogan", "1TCM", "2TCM", "Logan"]
+Correction = Literal["none", "GTM", "IY"]
+ReferenceName = Literal["semiovale", "cerebellum", "wholebrain"]
+Millimetres = Annotated[float, Field(gt=0, le=20)]
+OUTCOMES = ("suvr", "bpnd", "dvr", "vt")
 DEFAULT_ROI: dict[str, tuple[str, ...]] = {"PCC": ("*pCunPCC*", "*posteriorcingulate*")}
+
+
+def _window(value: Range) -> Range:
+    if not 0 <= value[0] < value[1]:
+        raise ValueError("the window must start at 0 min or later and end after its start")
+    if value[1] > 600:
+        raise ValueError("the window is in minutes; it looks like seconds")
+    return value
 
 
 class _Section(BaseModel):
@@ -49,6 +63,10 @@ class Derivatives(_Section):
     """Folders of other tools whose results are used instead of computing them."""
 
     petprep: Path | None = Field(None, description="PETPrep derivatives with *_tacs.tsv")
+    kinpar: Path | None = Field(
+        None, description="*_kinpar.tsv of PETFit, PETsurfer-BIDS, petprep_km or petfmri"
+    )
+    bloodstream: Path | None = Field(None, description="input functions, *_inputfunction.tsv")
 
 
 class AtlasFiles(_Section):
@@ -64,29 +82,79 @@ class ReferenceLabels(_Section):
     regions: tuple[str, ...] = Field(min_length=1)
 
 
+class K2PrimeValue(_Section):
+    """A k2' from elsewhere."""
+
+    value: float = Field(gt=0.001, lt=1, description="per minute")
+    source: str = Field(min_length=1, description="where it is from; reports quote it")
+
+
 class Pet(_Section):
     """How PET is quantified."""
 
     tracer: str | None = Field(
         None, description="trc- entity, e.g. UCBJ; unset: the only one there is"
     )
-    measure: Literal["SUVR"] = Field("SUVR", description="outcome per region")
+    model: ModelName = Field("SUVR", description="how curves become an outcome")
+    measure: Literal["SUVR", "BPND", "DVR", "VT"] | None = Field(
+        None, description="outcome per region; unset: the usual one of the model"
+    )
+    k2prime: Literal["scan", "shared", "none"] | K2PrimeValue = Field(
+        "scan", description="efflux rate of the reference region"
+    )
+    tstar_min: float = Field(30.0, ge=0, description="t* of refLogan and Logan")
+    parent_fraction: Literal["hill", "power", "biexponential"] = Field(
+        "hill", description="model of the parent fraction in plasma"
+    )
+    pvc: Correction = Field("none", description="partial-volume correction")
     window_min: Range = Field((60.0, 90.0), description="minutes after injection")
-    reference: Literal["semiovale", "cerebellum"] | ReferenceLabels = "semiovale"
+    reference: ReferenceName | ReferenceLabels = "semiovale"
+    psf_mm: Millimetres | tuple[Millimetres, Millimetres, Millimetres] | None = Field(
+        None, description="resolution (FWHM) of the PET; unset: 5.5 mm is assumed"
+    )
 
     @field_validator("window_min")
     @classmethod
     def _ordered(cls, value: Range) -> Range:
-        if not 0 <= value[0] < value[1]:
-            raise ValueError("the window must start at 0 min or later and end after its start")
-        if value[1] > 600:
-            raise ValueError("the window is in minutes; it looks like seconds")
-        return value
+        return _window(value)
+
+    @model_validator(mode="after")
+    def _measured(self) -> Pet:
+        known = MODELS[self.model].measures
+        if self.measure is not None and self.measure not in known:
+            raise ValueError(f"measure: {self.model} gives {' or '.join(known)}")
+        return self
+
+    @property
+    def outcome(self) -> str:
+        """The measure, lower case: a column of the tables."""
+        return (self.measure or MODELS[self.model].measures[0]).lower()
 
     @property
     def window_s(self) -> Range:
         """The window in seconds."""
         return self.window_min[0] * 60, self.window_min[1] * 60
+
+    @property
+    def psf_xyz_mm(self) -> tuple[float, float, float] | None:
+        """The resolution along x, y and z, mm."""
+        if isinstance(self.psf_mm, float):
+            return self.psf_mm, self.psf_mm, self.psf_mm
+        return self.psf_mm
+
+
+class Multiverse(_Section):
+    """Every combination of these choices, beside the declared one; what is unset stays as in pet."""
+
+    reference: tuple[ReferenceName, ...] = ()
+    model: tuple[ModelName, ...] = ()
+    pvc: tuple[Correction, ...] = ()
+    window_min: tuple[Range, ...] = Field((), description="for SUVR")
+
+    @field_validator("window_min")
+    @classmethod
+    def _ordered(cls, value: tuple[Range, ...]) -> tuple[Range, ...]:
+        return tuple(_window(window) for window in value)
 
 
 class Bold(_Section):
@@ -178,22 +246,44 @@ class Study(_Section):
     )
     networks: tuple[str, ...] | None = Field(None, description="unset: all of the atlas")
     pet: Pet = Pet()
+    multiverse: Multiverse = Multiverse()
     bold: Bold = Bold()
     symptoms: Symptoms | None = None
-    primary: str = Field("suvr:PCC", description="one outcome, declared before looking")
+    primary: str = Field(
+        "", description="one outcome, declared before looking; unset: the PET measure in the PCC"
+    )
     inference: Inference = Inference()
     prediction: Prediction = Prediction()
     simulation: Simulation = Simulation()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _default_primary(cls, data: Any) -> Any:
+        """Take the measure of the posterior cingulate for the primary outcome where none is named."""
+        if not isinstance(data, dict) or data.get("primary"):
+            return data
+        try:
+            outcome = Pet.model_validate(data.get("pet") or {}).outcome
+        except ValidationError:  # told with all other problems
+            outcome = "suvr"
+        return {**data, "primary": f"{outcome}:PCC"}
+
     @model_validator(mode="after")
     def _has_input(self) -> Study:
-        if self.bids is None and self.derivatives.petprep is None:
+        ready = (self.derivatives.petprep, self.derivatives.kinpar)
+        if self.bids is None and ready == (None, None):
             raise ValueError(
                 "name the BIDS folder (bids:) or a PETPrep folder (derivatives: petprep:)"
             )
+        if None not in ready:
+            raise ValueError("derivatives: petprep: and kinpar: are two analyses; name one")
         measure, _, region = self.primary.partition(":")
-        if measure == "suvr" and not region:
-            raise ValueError("primary: a regional measure needs its region, e.g. suvr:PCC")
+        if measure == self.pet.outcome and not region:
+            raise ValueError(f"primary: a regional measure needs its region, e.g. {measure}:PCC")
+        if region and measure in OUTCOMES and measure != self.pet.outcome:
+            raise ValueError(
+                f"primary: {measure} is not what pet: gives, which is {self.pet.outcome}"
+            )
         return self
 
 

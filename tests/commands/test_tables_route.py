@@ -157,6 +157,20 @@ inference: {{permutations: 200}}
     assert_self_contained(tmp_path / "out/group/compare/compare.html")
 
 
+def test_regions_that_curves_cannot_hold_are_refused_as_reference(shared_data, tmp_path, capsys):
+    derivatives = (shared_data / "pet_dynamic/ds004869/derivatives/petprep").as_posix()
+    for reference in ("semiovale", "wholebrain"):
+        text = f"""\
+name: ds004869
+output: out
+derivatives: {{petprep: {derivatives}}}
+sessions: {{pre: baseline, post: blocked}}
+pet: {{window_min: [30, 60], reference: {reference}}}
+"""
+        assert main(["compare", write(tmp_path, text=text)]) == 2
+        assert f"pet.reference: found {reference}" in capsys.readouterr().err
+
+
 def test_responders_are_counted_by_the_declared_rules(finished):
     people = read_table(finished / "group/compare/symptoms.tsv")
     known = people.dropna(subset=["pre", "post"])

@@ -77,7 +77,7 @@ def test_the_same_segmentation_serves_every_session(scans, tmp_path):
         for field, wanted in edge["connect"]
         if target.name.endswith("pet_regions") and wanted in ("segmentation", "reference_mask")
     }
-    assert sources == {("atlas", "segmentation"), ("atlas", "reference_mask")}
+    assert sources == {("atlas", "segmentation"), ("reference_semiovale", "mask")}
 
 
 @pytest.mark.parametrize(

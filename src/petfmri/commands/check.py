@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from petfmri.commands.choices import choice_problems, choices
 from petfmri.commands.context import cohort_of, config_problems, n_cores, reference_name
 from petfmri.config import Study, load_study
 from petfmri.errors import DatasetError, Problem
@@ -30,7 +31,7 @@ def _check_petprep(study: Study, folder: Path) -> int:
     from petfmri.study.petprep import petprep_problems
 
     roles = {"pre": study.sessions.pre, "post": study.sessions.post}
-    problems = petprep_problems(folder, roles, trc=study.pet.tracer)
+    problems = choice_problems(study) + petprep_problems(folder, roles, trc=study.pet.tracer)
     report(problems)
     print(f"`compare` would compare the curves of {folder}; primary outcome: {study.primary}")
     return 2 if any(problem.severity == "error" for problem in problems) else 0
@@ -39,13 +40,17 @@ def _check_petprep(study: Study, folder: Path) -> int:
 def find_problems(study: Study, cohort: Cohort, *, voxels: bool = True) -> list[Problem]:
     """Find every problem of configuration and dataset."""
     named = study.columns.model_fields_set  # a column that the user did not name may be absent
-    return config_problems(study) + check_cohort(
-        cohort,
-        columns=[getattr(study.columns, role) for role in sorted(named)],
-        score=study.symptoms.score if study.symptoms else None,
-        window_s=study.pet.window_s,
-        voxels=voxels,
-        n_threads=n_cores(None),
+    return (
+        config_problems(study)
+        + choice_problems(study)
+        + check_cohort(
+            cohort,
+            columns=[getattr(study.columns, role) for role in sorted(named)],
+            score=study.symptoms.score if study.symptoms else None,
+            window_s=study.pet.window_s,
+            voxels=voxels,
+            n_threads=n_cores(None),
+        )
     )
 
 
@@ -80,6 +85,9 @@ def plan(study: Study, cohort: Cohort) -> str:
         f" frames above {study.bold.fd_threshold_mm:g} mm censored",
         f"  primary outcome: {study.primary}",
     ]
+    ways = [choice.label for choice in choices(study)]
+    if ways != [ways[0]] or study.pet.model != "SUVR" or study.pet.pvc != "none":
+        lines.append(f"  then `quantify`: {'; '.join(ways)}")
     for person in cohort.participants:
         sessions = [
             f"{session.id} ({session.role}): {len(session.pet)} PET, {len(session.bold)} BOLD"

@@ -7,13 +7,13 @@ import sys
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from petfmri.commands.context import config_problems, group_folder, resolved, rois_of
 from petfmri.commands.overview import write_overview
+from petfmri.commands.stale import stale
 from petfmri.commands.tables import network_columns, read_group_tables
 from petfmri.config import Study, Symptoms, load_study
-from petfmri.errors import ConfigError, DatasetError, Problem
+from petfmri.errors import ConfigError, DatasetError
 from petfmri.networks.connectivity import fisher_z
 from petfmri.statistics.prepost import Comparison
 from petfmri.statistics.prepost import compare as compare_tables
@@ -84,8 +84,8 @@ def compare(study: Study) -> Comparison:
     regions, sessions = tables_of(study)
     networks = network_columns(sessions, sorted(set(regions["network"].dropna())))
     symptom = study.symptoms.score if study.symptoms else None
-    if symptom and study.derivatives.petprep is not None:
-        print("warning: symptoms are not compared with PETPrep tables.", file=sys.stderr)
+    if symptom and (study.derivatives.petprep or study.derivatives.kinpar):
+        print("warning: symptoms are not compared with tables of another tool.", file=sys.stderr)
         symptom = None
     elif symptom and symptom not in sessions:
         raise DatasetError(
@@ -99,6 +99,7 @@ def compare(study: Study) -> Comparison:
         sessions,
         primary=study.primary,
         rois=rois_of(study, sorted(set(regions["region"]))),
+        measures=(study.pet.outcome,),
         networks=networks,
         symptom=symptom,
         tracer=study.pet.tracer,
@@ -134,33 +135,21 @@ def tables_of(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     ConfigError
         If names refer to nothing, or the tables were made with other settings.
     """
-    if study.derivatives.petprep is not None:
+    if study.derivatives.kinpar is not None:
+        from petfmri.commands.kinpar import kinpar_tables
+
+        return kinpar_tables(study, study.derivatives.kinpar)
+    from_tables = study.derivatives.petprep is not None
+    if study.derivatives.petprep is not None and study.pet.model == "SUVR":
         from petfmri.commands.petprep import petprep_tables
 
         return petprep_tables(study, study.derivatives.petprep)
-    problems = config_problems(study) + _stale(study)
+    problems = [] if from_tables else config_problems(study) + stale(study, "run")
+    if study.pet.model != "SUVR" or study.pet.pvc != "none":
+        problems += stale(study, "quantify")
     if problems:
         raise ConfigError.of(problems)
-    return read_group_tables(study)
-
-
-def _stale(study: Study) -> list[Problem]:
-    """Find settings that were changed since the tables were made."""
-    record = group_folder(study) / "study.yaml"
-    if not record.exists():
-        return []
-    made_with = yaml.safe_load(record.read_text(encoding="utf-8"))
-    now = study.model_dump(mode="json")
-    return [
-        Problem(
-            f"{record}: {part}",
-            f"{made_with.get(part)}",
-            f"{now[part]}, as the study says now",
-            "call `petfmri run` again, or undo the change",
-        )
-        for part in ("sessions", "atlas", "networks", "pet", "bold")
-        if made_with.get(part) != now[part]
-    ]
+    return read_group_tables(study, study.pet.outcome)
 
 
 def _responders(rules: Symptoms, people: pd.DataFrame) -> str:

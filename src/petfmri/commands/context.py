@@ -101,12 +101,17 @@ def _primary_problems(study: Study, atlas: pd.DataFrame) -> list[Problem]:
     from petfmri.statistics.pairing import did_you_mean
     from petfmri.study.group import SESSION_COLUMNS
 
-    known = [f"suvr:{name}" for name in (*study.regions_of_interest, *atlas["name"])]
+    outcome = study.pet.outcome
+    known = [f"{outcome}:{name}" for name in (*study.regions_of_interest, *atlas["name"])]
     known += [metric.name for metric in metrics_for(list(atlas["network"]))]
-    known += [*SESSION_COLUMNS, *([study.symptoms.score] if study.symptoms else [])]
+    known += [
+        f"{outcome}_grey",
+        *SESSION_COLUMNS,
+        *([study.symptoms.score] if study.symptoms else []),
+    ]
     if study.primary in known:
         return []
-    expected = "suvr: and a region (of interest), or a column of the sessions table"
+    expected = f"{outcome}: and a region (of interest), or a column of the sessions table"
     return [Problem("primary", study.primary, expected, did_you_mean(study.primary, known))]
 
 

@@ -9,6 +9,7 @@ from petfmri.config import Study
 from petfmri.study.files import read_table
 
 PAGES = (
+    ("How is SV2A measured, and does that matter?", "quantify", "quantify.html"),
     ("What changed from pre to post?", "compare", "compare.html"),
     ("Does imaging predict symptoms?", "predict", "predict.html"),
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from petfmri.atlases import select_regions
+from petfmri.commands.context import reference_name
 from petfmri.commands.tables import grey_matter
 from petfmri.config import ReferenceLabels, Study
 from petfmri.errors import ConfigError, DatasetError
@@ -76,7 +77,7 @@ def _suvr_rows(scan: PetprepTacs, study: Study) -> pd.DataFrame:
         scan.frame_start_s - injection_s, scan.frame_end_s - injection_s, scan.path.name
     )
     names = pd.DataFrame({"name": scan.tacs.index.astype(str)})
-    reference = _reference(names, study, scan.path)
+    reference = reference_regions(names, study, reference_name(study), scan.path)
     ratios = suvr_from_tacs(
         scan.tacs.T.reset_index(drop=True),
         schedule,
@@ -84,6 +85,30 @@ def _suvr_rows(scan: PetprepTacs, study: Study) -> pd.DataFrame:
         reference,
         volumes_mm3=scan.volumes_mm3,
     )
+    structures = _grey_structures(scan)
+    volumes = scan.volumes_mm3
+    return pd.DataFrame(
+        {
+            "region": region,
+            "network": None,
+            "hemisphere": _hemisphere(region),
+            "structure": structure,
+            "volume_mm3": None if volumes is None else volumes.get(region),
+            "suvr": ratios[region],
+        }
+        for region, structure in structures.items()
+    )
+
+
+def _grey_structures(scan: PetprepTacs) -> dict[str, str]:
+    """Find the regions of grey matter and their structure.
+
+    Raises
+    ------
+    DatasetError
+        If there are none.
+    """
+    names = pd.DataFrame({"name": scan.tacs.index.astype(str)})
     structures: dict[str, str] = {}
     for structure, patterns in (
         ("cortex", CORTEX),
@@ -99,32 +124,28 @@ def _suvr_rows(scan: PetprepTacs, study: Study) -> pd.DataFrame:
             "FreeSurfer's names of grey matter",
             "use PETPrep's gtm or aparcaseg curves",
         )
-    volumes = scan.volumes_mm3
-    return pd.DataFrame(
-        {
-            "region": region,
-            "network": None,
-            "hemisphere": _hemisphere(region),
-            "structure": structure,
-            "volume_mm3": None if volumes is None else volumes.get(region),
-            "suvr": ratios[region],
-        }
-        for region, structure in structures.items()
-    )
+    return structures
 
 
-def _reference(names: pd.DataFrame, study: Study, path: Path) -> list[str]:
-    reference = study.pet.reference
-    if reference == "semiovale":
+def reference_regions(names: pd.DataFrame, study: Study, reference: str, path: Path) -> list[str]:
+    """Find the regions of a reference region: the user's own, or the cerebellum.
+
+    Raises
+    ------
+    ConfigError
+        If the curves do not have it.
+    """
+    if reference in ("semiovale", "wholebrain"):
         raise ConfigError(
             "pet.reference",
-            "semiovale, which these curves do not have",
+            f"{reference}, which these curves do not have",
             "regions of the table",
             "write reference: {regions: [...]} or cerebellum",
         )
-    patterns = reference.regions if isinstance(reference, ReferenceLabels) else CEREBELLUM
+    own = study.pet.reference
+    custom = reference == "custom" and isinstance(own, ReferenceLabels)
     try:
-        return select_regions(names, patterns)
+        return select_regions(names, own.regions if custom else CEREBELLUM)
     except ConfigError as error:
         raise ConfigError.of(
             replace(problem, where=f"pet.reference, {path.name}") for problem in error.problems
@@ -132,6 +153,7 @@ def _reference(names: pd.DataFrame, study: Study, path: Path) -> list[str]:
 
 
 def _hemisphere(region: str) -> str:
+    """Tell the hemisphere from a FreeSurfer name: L, R or B (both)."""
     name = region.lower()
     if name.startswith(("left", "ctx-lh")):
         return "L"

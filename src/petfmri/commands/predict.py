@@ -75,6 +75,7 @@ def predict(study: Study) -> list[PredictionResult]:
             rois=rois_of(study, sorted(set(regions["region"]))),
             networks=networks,
             source=source,
+            measure=study.pet.outcome,
         )
         result = predict_target(
             question.features,

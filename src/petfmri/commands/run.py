@@ -87,6 +87,10 @@ def settings_of(study: Study, cohort: Cohort) -> Settings:
         atlas_table=files.table if files else None,
         reference=reference_name(study),
         reference_regions=study.pet.reference.regions if custom else (),
+        other_references=tuple(
+            name for name in study.multiverse.reference if name != reference_name(study)
+        ),
+        psf_mm=study.pet.psf_xyz_mm,
         tracer=study.pet.tracer or _only_tracer(cohort),
         window_s=study.pet.window_s,
         task=study.bold.task,
@@ -138,6 +142,7 @@ def _process(
             participant_workflow,
             person.id,
             t1w=person.t1w[0].path,
+            lesions=person.lesions,
             sessions=[_scans(session) for session in person.sessions],
             output=study.output,
             settings=settings,
@@ -219,6 +224,7 @@ def _provenance(person: Participant, cohort: Cohort, settings: Settings) -> Any:
     paths = {scan.path for scan in scans} | {
         path for scan in scans for path in scan.origins.values()
     }
+    paths.update(person.lesions)
     return provenance(paths, dataset=cohort.bids, options=asdict(settings))
 
 

@@ -60,7 +60,7 @@ def session_columns(
     return {name: text for name, text in columns.items() if name in present}
 
 
-def read_group_tables(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_group_tables(study: Study, outcome: str = "suvr") -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read the regional and the session table of an earlier `run`.
 
     Raises
@@ -73,7 +73,14 @@ def read_group_tables(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
         raise DatasetError(
             str(group), "no sessions.tsv", "the tables of a run", "call `petfmri run` first"
         )
-    regions = read_table(group / "regions.tsv", ["participant_id", "session_id", "region", "suvr"])
+    regions = read_table(group / "regions.tsv", ["participant_id", "session_id", "region"])
+    if outcome not in regions:
+        raise DatasetError(
+            str(group / "regions.tsv"),
+            f"no column {outcome}",
+            "the outcome that pet: declares",
+            "call `petfmri quantify`",
+        )
     return regions, read_table(group / "sessions.tsv", ["participant_id", "session_id", "role"])
 
 

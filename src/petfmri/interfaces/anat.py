@@ -6,32 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
-import numpy as np
-import pandas as pd
 from nipype.interfaces.base import File, TraitedSpec, traits
 
-from petfmri.atlases import load_atlas, load_reference_mask, load_template, select_regions
+from petfmri.atlases import load_atlas, load_template
 from petfmri.images.bias import correct_bias
 from petfmri.images.brain import extract_brain
 from petfmri.images.erosion import deep_tissue
 from petfmri.images.labels import labels_in_grey
 from petfmri.images.registration import Greedy
-from petfmri.images.resampling import (
-    Grid,
-    carry_labels,
-    carry_mask,
-    sampled_warp,
-)
+from petfmri.images.resampling import Grid, carry_labels, sampled_warp
 from petfmri.images.template import normalise
 from petfmri.images.tissues import carry_tissues, segment_tissues
 from petfmri.images.transform_files import read_affine, read_warp, write_affine, write_warp
-from petfmri.interfaces.base import Step, StepInputSpec, load_array, save_image
-from petfmri.pet.reference import (
-    ReferenceRegion,
-    cerebellar_reference,
-    label_reference,
-    semiovale_reference,
-)
+from petfmri.interfaces.base import Step, StepInputSpec
 from petfmri.study.files import write_table
 
 DEEP_WHITE_MM, DEEP_CSF_MM = 4.0, 2.0
@@ -160,21 +147,17 @@ class CarryAtlasInputSpec(StepInputSpec):
     csf = File(exists=True, mandatory=True)
     atlas = traits.Str(mandatory=True, desc="name of an embedded atlas, or the path of an image")
     atlas_table = traits.Str("", usedefault=True, desc="path of its table")
-    reference = traits.Str(mandatory=True)
-    reference_regions = traits.List(traits.Str, desc="patterns, for a reference of the user's own")
 
 
 class CarryAtlasOutputSpec(TraitedSpec):
     segmentation = File(desc="atlas labels on the T1w grid")
     regions = File(desc="the atlas table")
-    reference_mask = File(desc="reference region on the T1w grid, for every session")
-    reference_note = traits.Str(desc="how the reference region came about")
     deep_white = File(desc="eroded white matter, for aCompCor")
     deep_csf = File(desc="eroded CSF, for aCompCor")
 
 
 class CarryAtlas(Step):
-    """Carry labels into the participant's anatomy and build the reference region there."""
+    """Carry labels into the participant's anatomy."""
 
     input_spec = CarryAtlasInputSpec
     output_spec = CarryAtlasOutputSpec
@@ -185,36 +168,14 @@ class CarryAtlas(Step):
         whole = carry_labels(atlas.image, xfm, Grid.of(t1w))
         labels = labels_in_grey(whole, nib.load(self.inputs.grey))
         nib.save(labels, folder / "dseg.nii.gz")
-        reference = self._reference(np.asarray(labels.dataobj), atlas.table, xfm, t1w)
         for tissue, path, depth in (
             ("deep_white", self.inputs.white, DEEP_WHITE_MM),
             ("deep_csf", self.inputs.csf, DEEP_CSF_MM),
         ):
             nib.save(deep_tissue(nib.load(path), depth), folder / f"{tissue}.nii.gz")
-        mask = save_image(reference.mask.astype(np.uint8), t1w.affine, folder / "reference.nii.gz")
         return {
             "segmentation": folder / "dseg.nii.gz",
             "regions": write_table(atlas.table, folder / "regions.tsv"),
-            "reference_mask": mask,
-            "reference_note": reference.note,
             "deep_white": folder / "deep_white.nii.gz",
             "deep_csf": folder / "deep_csf.nii.gz",
         }
-
-    def _reference(
-        self, labels: Any, table: pd.DataFrame, xfm: Any, t1w: nib.Nifti1Image
-    ) -> ReferenceRegion:
-        grey = load_array(self.inputs.grey)
-        if self.inputs.reference == "semiovale":
-            start = carry_mask(load_reference_mask("semiovale"), xfm, Grid.of(t1w))
-            white, csf = load_array(self.inputs.white), load_array(self.inputs.csf)
-            return semiovale_reference(np.asarray(start.dataobj), white, grey, csf, t1w.affine)
-        if self.inputs.reference == "cerebellum":
-            members = [
-                table.loc[table["structure"] == name, "index"] for name in ("cerebellum", "cortex")
-            ]
-            cerebellum, cortex = (np.isin(labels, values) for values in members)
-            return cerebellar_reference(cerebellum, cortex, grey, t1w.affine)
-        names = select_regions(table, self.inputs.reference_regions)
-        values = table.loc[table["name"].isin(names), "index"].tolist()
-        return label_reference(", ".join(names), labels, values, t1w.affine)

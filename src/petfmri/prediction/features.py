@@ -11,7 +11,6 @@ import pandas as pd
 from petfmri.errors import StatisticsError
 from petfmri.statistics.pairing import pair_outcomes
 
-GLOBAL = "suvr_grey"
 Source = Literal["baseline", "change"]
 
 
@@ -76,13 +75,14 @@ def ask(
     StatisticsError
         As `pair_outcomes`, or when there is no imaging feature at all.
     """
-    metrics = [symptom, *([GLOBAL] if GLOBAL in sessions else []), *networks]
+    everywhere = f"{measure}_grey"
+    metrics = [symptom, *([everywhere] if everywhere in sessions else []), *networks]
     paired = pair_outcomes(
         regions, sessions, rois=rois, measures=(measure,) if rois else (), metrics=metrics
     )
     values = paired.pre if source == "baseline" else paired.post - paired.pre
     notes = list(paired.notes)
-    sv2a = [*paired.names("roi", measure), *(name for name in metrics if name == GLOBAL)]
+    sv2a = [*paired.names("roi", measure), *(name for name in metrics if name == everywhere)]
     features = {}
     for block, names in (("sv2a", sv2a), ("fmri", list(networks))):
         known = values[names].notna().mean() > 0.5

@@ -234,3 +234,70 @@ def curves(tacs: pd.DataFrame, mid_min: FloatArray, window_min: tuple[float, flo
     ax.set(xlabel="time after injection (min)", ylabel="activity (kBq/mL)")
     ax.legend(frameon=False, fontsize=8)
     return figure
+
+
+def fits(scans: Mapping[tuple[str, str], pd.DataFrame], *, columns: int = 4) -> Figure:
+    """Draw curves and fits, one panel per scan.
+
+    Parameters
+    ----------
+    scans : mapping of (participant, session) to DataFrame
+        Columns mid_min (min), reference, curves (kBq/mL) and for each its "... fit".
+    columns : int
+        Panels side by side.
+    """
+    n_rows = -(-len(scans) // columns)
+    figure = Figure(figsize=(2.7 * columns, 2.0 * n_rows + 0.3))
+    axes = figure.subplots(n_rows, columns, squeeze=False).ravel()
+    figure.subplots_adjust(hspace=0.55, wspace=0.3)
+    for ax in axes[len(scans) :]:
+        ax.set_visible(False)
+    for ax, ((person, session), table) in zip(axes, scans.items()):
+        minutes = table["mid_min"]
+        if "reference" in table:
+            ax.plot(minutes, table["reference"], color=GREY, lw=1)
+        names = [
+            name for name in table
+            if name not in ("mid_min", "reference") and not name.endswith(" fit")
+        ]  # fmt: skip
+        for name, color in zip(names, (BLUE, ORANGE, GREEN, "black")):
+            ax.plot(minutes, table[name], "o", color=color, ms=2, label=name)
+            if f"{name} fit" in table:
+                ax.plot(minutes, table[f"{name} fit"], color=color, lw=1.1)
+        ax.set_title(f"{person} {session}", fontsize=8)
+        ax.tick_params(labelsize=7)
+        ax.locator_params(nbins=3)
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False, fontsize=7)
+    figure.supxlabel("time after injection (min)", fontsize=8)
+    figure.supylabel("activity (kBq/mL)", fontsize=8)
+    return figure
+
+
+def multiverse(table: pd.DataFrame, *, title: str) -> Figure:
+    """Draw the change by every choice, ordered by its size.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns choice, measure, declared, percent, g, g_low, g_high.
+    title : str
+    """
+    rows = table.dropna(subset=["g"]).sort_values("percent")
+    figure, (left, right) = _axes(2, width=4.6, height=1.2 + 0.26 * len(rows))
+    height = np.arange(len(rows))
+    for y, row in zip(height, rows.itertuples()):
+        color, fill = (ORANGE, ORANGE) if row.declared else (GREY, "white")
+        left.plot(row.percent, y, "o", color=color, mfc=fill, ms=6)
+        right.plot([row.g_low, row.g_high], [y, y], color=color, lw=1.5)
+        right.plot(row.g, y, "o", color=color, mfc=fill, ms=6)
+    for ax in (left, right):
+        ax.axvline(0, color="black", lw=0.8)
+        ax.set_ylim(-0.7, len(rows) - 0.3)
+    labels = [f"{row.choice} ({row.measure})" for row in rows.itertuples()]
+    left.set_yticks(height, labels, fontsize=8)
+    right.set_yticks([])
+    left.set_xlabel("mean change (%)")
+    right.set_xlabel("Hedges g (95 % interval)")
+    left.set_title(title, fontsize=10, loc="left")
+    return figure

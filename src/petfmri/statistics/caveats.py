@@ -13,6 +13,7 @@ FLOW = (
     "SUVR is not a kinetic measure: a 10 % change of blood flow alone shifts SUVR by 2 to 4 % "
     "([11C]UCB-J, 60-90 min) without any change of binding. Kinetic modelling of the full scan tells them apart."
 )
+SV2A = ("suvr", "bpnd", "dvr", "vt")
 UCBJ_NOISE = (
     "Test-retest noise: [11C]UCB-J rescanned after 28 days without treatment changed by "
     "-2.2 ± 8.5 % (V_T), 0.4 ± 12.0 % (DVR) and -8.0 ± 10.2 % (BP_ND; mean ± SD over persons, "
@@ -105,8 +106,10 @@ def inference(comparisons: pd.DataFrame, couplings: pd.DataFrame, seed: int) -> 
 def measurement(comparisons: pd.DataFrame, paired: Paired, tracer: str | None) -> list[str]:
     """Say what else than the dose moves these measures."""
     notes = []
-    if comparisons["outcome"].str.startswith("suvr").any():
-        notes.append(FLOW)
+    sv2a = tuple(f"{name}{end}" for name in SV2A for end in (":", "_grey"))
+    if comparisons["outcome"].str.startswith(sv2a).any():
+        if comparisons["outcome"].str.startswith(("suvr:", "suvr_grey")).any():
+            notes.append(FLOW)
         if tracer is None:
             notes.append(
                 "No tracer is named: hold these changes against its own test-retest noise."
@@ -117,9 +120,10 @@ def measurement(comparisons: pd.DataFrame, paired: Paired, tracer: str | None) -
             notes.append(
                 f"No test-retest noise of {tracer} is built in: hold these changes against your own."
             )
-    if (comparisons["family"] == "global").any() or (comparisons["outcome"] == "suvr_grey").any():
+    everywhere = comparisons.loc[comparisons["outcome"].str.endswith("_grey"), "outcome"]
+    if len(everywhere) and not everywhere.iloc[0].startswith("vt"):
         notes.append(
-            "A change that all regions share with suvr_grey may come from the reference region; "
+            f"A change that all regions share with {everywhere.iloc[0]} may come from the reference region; "
             "only what differs from it is regional."
         )
     return [*notes, *_motion(paired.sessions)]

@@ -28,7 +28,6 @@ from petfmri.statistics.pairing import (
 from petfmri.statistics.permutation import sign_flip
 from petfmri.typing import BoolArray, FloatArray
 
-GLOBAL = "suvr_grey"
 OF_ONE = ("primary", "global", "symptoms")
 """Families of one outcome, where there is nothing to correct for."""
 
@@ -79,7 +78,7 @@ def compare(
 ) -> Comparison:
     """Compare two sessions within persons.
 
-    Every outcome belongs to one family. `primary`, the global grey matter (column ``suvr_grey``)
+    Every outcome belongs to one family. `primary`, the global grey matter (such as ``suvr_grey``)
     and the symptom score are families of one and stay uncorrected; regions of interest, regions
     (each per measure) and network metrics are corrected within their family by the largest |t| of
     the sign-flip distribution. Within a family all outcomes share the same persons; what is left
@@ -118,7 +117,8 @@ def compare(
         If it cannot be tested, or as `pair_outcomes`.
     """
     chance = _Chance(permutations, seed)
-    wanted = [*networks, GLOBAL if GLOBAL in sessions else None, symptom, primary]
+    everywhere = [name for name in (f"{measure}_grey" for measure in measures) if name in sessions]
+    wanted = [*networks, *everywhere, symptom, primary]
     metrics = [name for name in dict.fromkeys(wanted) if name and (":" not in name)]
     if primary in metrics and primary not in sessions:
         metrics.remove(primary)
@@ -136,7 +136,7 @@ def compare(
             tables.append(table)
             changes.append(_changes(case, list(table["outcome"])))
     comparisons = _described(pd.concat(tables, ignore_index=True), paired)
-    couplings, told = _couplings(comparisons, paired, primary, symptom, chance)
+    couplings, told = _couplings(comparisons, paired, primary, measures, symptom, chance)
     notes += told
     notes += caveats.inference(comparisons, couplings, chance.seed)
     notes += caveats.measurement(comparisons, paired, tracer)
@@ -162,7 +162,8 @@ def _families(
 ) -> dict[tuple[str, str], list[str]]:
     """Outcomes by (family, label); an outcome is in the first family that claims it."""
     claims: dict[tuple[str, str], Sequence[str]] = {("primary", "primary"): [primary]}
-    claims["global", "global"] = [GLOBAL] if GLOBAL in paired.outcomes.index else []
+    everywhere = [f"{measure}_grey" for measure in measures]
+    claims["global", "global"] = [name for name in everywhere if name in paired.outcomes.index]
     claims["symptoms", "symptoms"] = [symptom] if symptom else []
     for family, kind in (("roi", "roi"), ("regions", "region")):
         for measure in measures:
@@ -274,12 +275,14 @@ def _couplings(
     comparisons: pd.DataFrame,
     paired: Paired,
     primary: str,
+    measures: Sequence[str],
     symptom: str | None,
     chance: _Chance,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Couple SV2A, network and symptom changes with one another; single regions stay out."""
     tested = comparisons.loc[comparisons["family"] != "regions", "outcome"]
-    sv2a = [name for name in tested if name.startswith("suvr")]
+    starts = tuple(end for measure in measures for end in (f"{measure}:", f"{measure}_grey"))
+    sv2a = [name for name in tested if name.startswith(starts)]
     symptoms = [name for name in tested if name == symptom]
     network = [name for name in tested if name not in {*sv2a, *symptoms}]
     tables, notes = [], []

@@ -11,6 +11,7 @@ from nipype import Node, Workflow
 
 from petfmri.interfaces import anat, bold, pet
 from petfmri.interfaces.deliver import Deliver
+from petfmri.interfaces.reference import BuildReference
 from petfmri.study.layout import Names
 from petfmri.study.names import bids_label
 from petfmri.workflows.build import Source, add, deliver
@@ -26,6 +27,7 @@ def participant_workflow(
     sessions: Sequence[SessionScans],
     output: Path,
     settings: Settings,
+    lesions: Sequence[Path] = (),
 ) -> Workflow:
     """Build the workflow of one participant.
 
@@ -39,6 +41,8 @@ def participant_workflow(
     output : Path
         The derivatives folder.
     settings : Settings
+    lesions : sequence of Path
+        Masks on the T1w grid from which the reference region keeps away.
 
     Returns
     -------
@@ -47,7 +51,7 @@ def participant_workflow(
         own, so that what fails in one leaves the results of the others.
     """
     builder = _Builder(Workflow(name=participant.replace("-", "_")), output, participant, settings)
-    builder.build(t1w, sessions)
+    builder.build(t1w, sessions, lesions)
     return builder.workflow
 
 
@@ -57,6 +61,7 @@ class _Anatomy:
     brain: Node
     tissues: Node
     atlas: Node
+    reference: Node
 
 
 @dataclass(frozen=True)
@@ -78,9 +83,9 @@ class _Builder:
         )
         self.anatomy: _Anatomy
 
-    def build(self, t1w: Path, sessions: Sequence[SessionScans]) -> None:
+    def build(self, t1w: Path, sessions: Sequence[SessionScans], lesions: Sequence[Path]) -> None:
         """Add every step."""
-        self.anatomy = self._anatomical(t1w)
+        self.anatomy = self._anatomical(t1w, lesions)
         cleaned: dict[str, Node] = {}
         for session in sessions:
             runs = [self._bold_run(session.id, n, run) for n, run in enumerate(session.runs, 1)]
@@ -101,7 +106,7 @@ class _Builder:
     ) -> None:
         deliver(self.workflow, name, files, sidecars)
 
-    def _anatomical(self, t1w: Path) -> _Anatomy:
+    def _anatomical(self, t1w: Path, lesions: Sequence[Path]) -> _Anatomy:
         brain = self._add("brain", anat.ExtractBrain(), mem_gb=1.5, in_file=t1w)
         mask = (brain, "mask")
         bias = self._add("bias", anat.CorrectBias(), mem_gb=1, in_file=t1w, brain_mask=mask)
@@ -114,21 +119,20 @@ class _Builder:
             **even,
             xfm=(template, "to_template"),
         )
+        in_place = {"t1w": (bias, "out_file"), "xfm": (template, "to_template")}
+        in_place |= {name: (tissues, name) for name in ("grey", "white", "csf")}
         atlas = self._add(
             "atlas",
             anat.CarryAtlas(),
             mem_gb=1.5,
-            t1w=(bias, "out_file"),
-            xfm=(template, "to_template"),
-            grey=(tissues, "grey"),
-            white=(tissues, "white"),
-            csf=(tissues, "csf"),
+            **in_place,
             atlas=str(self.settings.atlas),
             atlas_table=str(self.settings.atlas_table or ""),
-            reference=self.settings.reference,
-            reference_regions=list(self.settings.reference_regions),
         )
-        reference = bids_label(self.settings.reference)
+        reference, *_ = [
+            self._reference(name, lesions, atlas, **in_place, brain_mask=mask)
+            for name in (self.settings.reference, *self.settings.other_references)
+        ]
         self._deliver(
             "deliver_anat",
             {
@@ -147,16 +151,34 @@ class _Builder:
                 ),
                 self.names.anat("dseg", seg=self.names.seg): (atlas, "segmentation"),
                 self.names.anat("dseg", ".tsv", seg=self.names.seg): (atlas, "regions"),
-                self.names.anat("mask", desc="ref", label=reference): (atlas, "reference_mask"),
-            },
-            {
-                self.names.anat("mask", desc="ref", label=reference): {
-                    "Type": "ROI",
-                    "Description": f"Reference region {self.settings.reference}, one mask for every session",
-                },
             },
         )
-        return _Anatomy(bias, brain, tissues, atlas)
+        return _Anatomy(bias, brain, tissues, atlas, reference)
+
+    def _reference(
+        self, name: str, lesions: Sequence[Path], atlas: Node, **in_place: Source
+    ) -> Node:
+        reference = self._add(
+            f"reference_{bids_label(name)}",
+            BuildReference(),
+            mem_gb=1.5,
+            **in_place,
+            segmentation=(atlas, "segmentation"),
+            regions=(atlas, "regions"),
+            reference=name,
+            patterns=list(self.settings.reference_regions),
+            lesions=[str(path) for path in lesions],
+            psf_mm=list(self.settings.psf_mm or ()),
+        )
+        entities = {"desc": "ref", "label": bids_label(name)}
+        self._deliver(
+            f"deliver_reference_{bids_label(name)}",
+            {
+                self.names.anat("mask", **entities): (reference, "mask"),
+                self.names.anat("mask", ".json", **entities): (reference, "sidecar"),
+            },
+        )
+        return reference
 
     def _pet(self, session: SessionScans, scan: PetScan) -> _Aligned:
         raw = {"in_file": scan.path, "sidecar": scan.sidecar}
@@ -178,7 +200,7 @@ class _Builder:
             xfm=(xfm, "xfm"),
             segmentation=(self.anatomy.atlas, "segmentation"),
             regions=(self.anatomy.atlas, "regions"),
-            reference_mask=(self.anatomy.atlas, "reference_mask"),
+            reference_mask=(self.anatomy.reference, "mask"),
             brain_mask=(self.anatomy.brain, "mask"),
             reference_name=self.settings.reference,
             window_s=self.settings.window_s,

@@ -43,6 +43,8 @@ class Settings:
     atlas_table: Path | None = None
     reference: str = "semiovale"
     reference_regions: tuple[str, ...] = ()
+    other_references: tuple[str, ...] = ()
+    psf_mm: tuple[float, float, float] | None = None
     tracer: str | None = None
     window_s: tuple[float, float] = (3600.0, 5400.0)
     task: str = "rest"
