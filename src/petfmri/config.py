@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from petfmri.errors import ConfigError, Problem
 from petfmri.pet.kinetics.models import MODELS
@@ -85,8 +93,20 @@ class ReferenceLabels(_Section):
 class K2PrimeValue(_Section):
     """A k2' from elsewhere."""
 
-    value: float = Field(gt=0.001, lt=1, description="per minute")
+    value: float = Field(ge=0.002, le=0.5, description="per minute")
     source: str = Field(min_length=1, description="where it is from; reports quote it")
+
+
+def _k2prime(value: Any) -> Any:
+    """Say in one sentence what k2' may be."""
+    if isinstance(value, K2PrimeValue) or value in ("scan", "shared", "none"):
+        return value
+    try:
+        return K2PrimeValue.model_validate(value)
+    except ValidationError:
+        raise ValueError(
+            "scan, shared, none, or {value: 0.031, source: where it is from}, per minute"
+        ) from None
 
 
 class Pet(_Section):
@@ -99,9 +119,9 @@ class Pet(_Section):
     measure: Literal["SUVR", "BPND", "DVR", "VT"] | None = Field(
         None, description="outcome per region; unset: the usual one of the model"
     )
-    k2prime: Literal["scan", "shared", "none"] | K2PrimeValue = Field(
-        "scan", description="efflux rate of the reference region"
-    )
+    k2prime: Annotated[
+        Literal["scan", "shared", "none"] | K2PrimeValue, BeforeValidator(_k2prime)
+    ] = Field("scan", description="efflux rate of the reference region")
     tstar_min: float = Field(30.0, ge=0, description="t* of refLogan and Logan")
     parent_fraction: Literal["hill", "power", "biexponential"] = Field(
         "hill", description="model of the parent fraction in plasma"
@@ -127,7 +147,13 @@ class Pet(_Section):
 
     @property
     def outcome(self) -> str:
-        """The measure, lower case: a column of the tables."""
+        """A column of the tables: the measure, and the correction for partial volumes if any."""
+        correction = "" if self.pvc == "none" else f"_{self.pvc.lower()}"
+        return self.base_outcome + correction
+
+    @property
+    def base_outcome(self) -> str:
+        """The measure, lower case."""
         return (self.measure or MODELS[self.model].measures[0]).lower()
 
     @property
@@ -280,7 +306,7 @@ class Study(_Section):
         measure, _, region = self.primary.partition(":")
         if measure == self.pet.outcome and not region:
             raise ValueError(f"primary: a regional measure needs its region, e.g. {measure}:PCC")
-        if region and measure in OUTCOMES and measure != self.pet.outcome:
+        if region and measure.partition("_")[0] in OUTCOMES and measure != self.pet.outcome:
             raise ValueError(
                 f"primary: {measure} is not what pet: gives, which is {self.pet.outcome}"
             )
@@ -357,8 +383,12 @@ def _problem(path: Path, item: Any) -> Problem:
     if item["type"] == "missing":
         return Problem(where, "nothing", "a value", "add this key; configs/ explains it")
     message = item["msg"].removeprefix("Value error, ")
+    whole = isinstance(item["input"], dict) and item["type"] == "value_error"
     return Problem(
-        where, repr(item["input"])[:80], message, "correct the value; configs/ explains it"
+        where,
+        "settings that do not go together" if whole else repr(item["input"])[:80],
+        message,
+        "correct the value; configs/ explains it",
     )
 
 

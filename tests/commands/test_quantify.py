@@ -133,6 +133,7 @@ def test_a_fixed_rate_is_quoted_with_its_source(scans):
         (", tracer: UCBJ", "multiverse: {model: [SRTM], reference: [cerebellum]}", "Use SRTM2"),
         (", pvc: IY", "", "none: PETPrep's curves come without images"),
         (", measure: VT", "", "SRTM2 gives BPND or DVR"),
+        (", k2prime: 0.031", "", "{value: 0.031, source: where it is from}"),
         ("", "primary: 'suvr:PCC'", "suvr is not what pet: gives"),
     ],
 )
@@ -179,3 +180,46 @@ def test_estimates_of_another_tool_are_compared_and_never_mixed(scans, capsys):
     assert main(["compare", str(scans / "again.yaml")]) == 2
     told = capsys.readouterr().err
     assert "pons" in told and "custom" in told and told.count("_kinpar.tsv") >= 2
+
+
+def test_a_region_of_interest_that_matches_nothing_is_an_error(scans, capsys):
+    path = study(scans)
+    text = (scans / "study.yaml").read_text().replace("posteriorcingulate", "posteriorcingulat")
+    (scans / "study.yaml").write_text(text)
+    assert main(["quantify", path]) == 2
+    assert "regions_of_interest.PCC" in capsys.readouterr().err
+    assert main(["quantify", study(scans, rest="primary: 'bpnd:Nowhere'")]) == 2
+    assert "a region of the table, or one of PCC" in capsys.readouterr().err
+
+
+def test_a_region_absent_from_one_scan_loses_one_person(scans):
+    (table,) = (scans / "petprep/sub-02/ses-post/pet").glob("*_tacs.tsv")
+    curves = pd.read_csv(table, sep="\t").drop(columns="ctx-lh-posteriorcingulate")
+    curves.to_csv(table, sep="\t", index=False)
+    assert main(["quantify", study(scans), "--n-procs", "1"]) == 0
+    row = group(scans, "quantify/multiverse").iloc[0]
+    assert (row["n"], row["lost"]) == (4, 1)
+
+
+def test_the_raw_sidecar_tells_when_the_injection_was(scans):
+    """Curves that count from a TimeZero a minute early, which only the raw PET's sidecar says."""
+    assert main(["quantify", study(scans), "--n-procs", "1"]) == 0
+    before = group(scans, "quantify/estimates")["value"]
+    for table in scans.glob("petprep/*/*/pet/*_tacs.tsv"):
+        curves = pd.read_csv(table, sep="\t")
+        curves[["frame_start", "frame_end"]] += 60
+        curves.to_csv(table, sep="\t", index=False)
+        raw = scans / "raw" / table.parent.relative_to(scans / "petprep")
+        raw.mkdir(parents=True)
+        stem = "_".join(table.name.split("_")[:3])
+        (raw / f"{stem}_pet.json").write_text(json.dumps({"InjectionStart": 60}))
+    assert main(["quantify", study(scans, rest="bids: raw"), "--n-procs", "1"]) == 0
+    np.testing.assert_allclose(group(scans, "quantify/estimates")["value"], before, rtol=1e-9)
+
+
+def test_settings_that_change_a_value_are_in_the_name(scans):
+    for pet in ("", ", k2prime: shared", ", k2prime: {value: 0.031, source: s}"):
+        assert main(["quantify", study(scans, pet=pet), "--n-procs", "1"]) == 0
+    names = {path.name for path in (scans / "out/sub-01/ses-pre/pet").glob("*_kinpar.tsv")}
+    found = sorted(name.partition("desc-")[2].partition("_")[0] for name in names)
+    assert found == ["", "k2prime0p031", "k2primeshared"]

@@ -84,6 +84,14 @@ def check_quantify(study, folder):
     assert off["IY"] < 0.75 * off["none"] and off["GTM"] < 0.75 * off["none"]
     (folder / "out/group/regions.tsv").write_bytes(regions)
 
+    text = (folder / "study.yaml").read_text()
+    (folder / "study.yaml").write_text(text + "pet: {pvc: IY}\n")
+    assert main(["quantify", study, "--n-procs", "1", "--no-maps"]) == 0
+    table = group(folder, "regions")
+    assert (table["suvr_iy"] / table["suvr"]).median() > 1.03  # corrected beside measured
+    (folder / "study.yaml").write_text(text)
+    (folder / "out/group/regions.tsv").write_bytes(regions)
+
 
 @pytest.mark.slow
 def test_two_people_from_raw_images_to_tables(folder, capsys):

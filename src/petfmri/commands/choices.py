@@ -40,7 +40,7 @@ class Choice:
         """The outcome, lower case: the declared one if the model has it, else DVR if it has that."""
         known = [name.lower() for name in MODELS[self.model].measures]
         usual = "dvr" if "dvr" in known else known[0]  # a ratio, like SUVR
-        return study.pet.outcome if study.pet.outcome in known else usual
+        return study.pet.base_outcome if study.pet.base_outcome in known else usual
 
 
 def choices(study: Study) -> list[Choice]:

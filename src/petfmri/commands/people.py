@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 from petfmri.commands.arterial import Arterial
 from petfmri.commands.choices import Choice
 from petfmri.commands.context import cohort_of, reference_name
-from petfmri.commands.petprep import reference_regions
+from petfmri.commands.petprep import full_sidecar, grey_structures, raw_pet, reference_regions
 from petfmri.commands.quantify_person import Person
 from petfmri.commands.run import names_of, settings_of
 from petfmri.commands.scan_curves import UNLIMITED_S, ImageScan, ScanCurves
@@ -22,6 +23,7 @@ from petfmri.errors import DatasetError
 from petfmri.pet.activity import half_life
 from petfmri.pet.frames import FrameSchedule
 from petfmri.pet.psf import psf_fwhm_mm
+from petfmri.study.bids import Scan
 from petfmri.study.layout import Names
 from petfmri.study.names import parse_name, with_prefix
 from petfmri.study.petprep import (
@@ -29,8 +31,9 @@ from petfmri.study.petprep import (
     petprep_participants,
     read_petprep_tacs,
 )
+from petfmri.typing import FloatArray
 
-RAW_ENTITIES = ("sub", "ses", "task", "acq", "trc", "rec", "run")
+NO_NUCLIDE = "The nuclide is not stated: frames weigh by their duration alone, not by decay."
 
 
 def image_people(study: Study, chosen: Sequence[Choice]) -> list[Person]:
@@ -55,9 +58,7 @@ def image_people(study: Study, chosen: Sequence[Choice]) -> list[Person]:
                 names,
                 session.id,
                 references or [reference_name(study)],
-                psf_fwhm_mm(study.pet.psf_xyz_mm, session.pet[0].sidecar, session.pet[0].path.name)
-                if corrected
-                else None,
+                _resolution(session.pet[0], study) if corrected else None,
             )
             for session in person.sessions
             if session.pet and names.pet(session.id, "petref", ".nii.gz", desc="hmc").exists()
@@ -72,6 +73,26 @@ def image_people(study: Study, chosen: Sequence[Choice]) -> list[Person]:
             str(study.output), "no PET that was run", "results of a run", "call `petfmri run` first"
         )
     return people
+
+
+def _resolution(scan: Scan, study: Study) -> FloatArray:
+    """Return the resolution of the PET, which must not depend on direction.
+
+    Raises
+    ------
+    DatasetError
+        If it is unknown, or differs between the axes of the PET: the correction works on the grid
+        of the T1w, whose axes are others.
+    """
+    fwhm = psf_fwhm_mm(study.pet.psf_xyz_mm, scan.sidecar, scan.path.name)
+    if np.ptp(fwhm) > 0.2:
+        raise DatasetError(
+            f"{scan.path.name}: resolution",
+            " x ".join(f"{size:g}" for size in fwhm) + " mm",
+            "one FWHM for all directions",
+            "give pet.psf_mm one number, such as their geometric mean",
+        )
+    return fwhm
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +132,7 @@ def petprep_people(study: Study, chosen: Sequence[Choice]) -> list[Person]:
             name = parse_name(scan.path.name)
             entities = dict(name.entities) if name else {}
             seg = seg or entities.get("seg")
-            raw = (study.bids or folder) / participant / session / "pet"
-            stem = "_".join(f"{key}-{entities[key]}" for key in RAW_ENTITIES if key in entities)
-            blood[session] = _arterial(raw / f"{stem}_pet.nii.gz", study, scan.sidecar)
+            blood[session] = _arterial(raw_pet(scan, study), study, full_sidecar(scan, study))
         names = Names(
             study.output, participant, seg or "unknown", tracer, reference_name(study), "rest"
         )
@@ -133,7 +152,8 @@ def _arterial(pet: Path, study: Study, sidecar: Mapping[str, Any]) -> Arterial:
 
 
 def _table_curves(scan: PetprepTacs, study: Study, chosen: Sequence[Choice]) -> ScanCurves:
-    injection_s = float(scan.sidecar.get("InjectionStart", 0.0))
+    sidecar = full_sidecar(scan, study)
+    injection_s = float(sidecar.get("InjectionStart", 0.0))
     where = scan.path.name
     schedule = FrameSchedule.from_edges(
         scan.frame_start_s - injection_s, scan.frame_end_s - injection_s, where
@@ -146,7 +166,11 @@ def _table_curves(scan: PetprepTacs, study: Study, chosen: Sequence[Choice]) -> 
         if scan.volumes_mm3 is not None and set(members) <= set(scan.volumes_mm3.index):
             volumes = scan.volumes_mm3[members].to_numpy(float)
         references[name] = np.average(scan.tacs.loc[members], axis=0, weights=volumes)
-    known = "TracerRadionuclide" in scan.sidecar
+    known = "TracerRadionuclide" in sidecar
+    if not known:
+        remedy = "name bids: with the raw PET, whose sidecar tells"
+        found = "no TracerRadionuclide: frames weigh by their duration alone, not by decay"
+        print(f"warning: {where}: {found}; {remedy}.", file=sys.stderr)
     volumes_mm3 = None
     if scan.volumes_mm3 is not None:
         volumes_mm3 = scan.volumes_mm3.reindex(scan.tacs.index).fillna(0).to_numpy(float)
@@ -156,6 +180,7 @@ def _table_curves(scan: PetprepTacs, study: Study, chosen: Sequence[Choice]) -> 
         volumes_mm3,
         references,
         schedule,
-        half_life(dict(scan.sidecar), where) if known else UNLIMITED_S,
-        () if known else ("The nuclide is not stated: frames weigh by their duration alone.",),
+        half_life(dict(sidecar), where) if known else UNLIMITED_S,
+        () if known else (NO_NUCLIDE,),
+        scan.tacs.index.astype(str).isin(list(grey_structures(scan))),
     )

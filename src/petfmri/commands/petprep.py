@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -17,19 +18,21 @@ from petfmri.pet.frames import FrameSchedule
 from petfmri.pet.suvr import suvr_from_tacs
 from petfmri.study.files import read_table, write_table
 from petfmri.study.group import REGION_COLUMNS, SESSION_COLUMNS
-from petfmri.study.names import with_prefix
+from petfmri.study.names import parse_name, with_prefix
 from petfmri.study.petprep import (
     PetprepTacs,
     petprep_participants,
     petprep_problems,
     read_petprep_tacs,
 )
+from petfmri.study.reader import Reader
 
 # FreeSurfer's names of grey matter; white matter, ventricles and the skull are not compared.
 CORTEX = ("ctx-*",)
 SUBCORTEX = (
     "*thalamus*", "*caudate*", "*putamen*", "*pallidum*", "*hippocampus*", "*amygdala*", "*accumbens*",
 )  # fmt: skip
+RAW_ENTITIES = ("sub", "ses", "task", "acq", "trc", "rec", "run")
 CEREBELLUM = ("*cerebellum-cortex*",)
 
 
@@ -72,7 +75,7 @@ def petprep_tables(study: Study, folder: Path) -> tuple[pd.DataFrame, pd.DataFra
 
 def _suvr_rows(scan: PetprepTacs, study: Study) -> pd.DataFrame:
     """SUVR of every grey-matter region of one scan."""
-    injection_s = float(scan.sidecar.get("InjectionStart", 0.0))
+    injection_s = float(full_sidecar(scan, study).get("InjectionStart", 0.0))
     schedule = FrameSchedule.from_edges(
         scan.frame_start_s - injection_s, scan.frame_end_s - injection_s, scan.path.name
     )
@@ -85,7 +88,7 @@ def _suvr_rows(scan: PetprepTacs, study: Study) -> pd.DataFrame:
         reference,
         volumes_mm3=scan.volumes_mm3,
     )
-    structures = _grey_structures(scan)
+    structures = grey_structures(scan)
     volumes = scan.volumes_mm3
     return pd.DataFrame(
         {
@@ -100,7 +103,28 @@ def _suvr_rows(scan: PetprepTacs, study: Study) -> pd.DataFrame:
     )
 
 
-def _grey_structures(scan: PetprepTacs) -> dict[str, str]:
+def raw_pet(scan: PetprepTacs, study: Study) -> Path:
+    """Say where the raw PET of a table of curves lies, or would lie."""
+    name = parse_name(scan.path.name)
+    entities = dict(name.entities) if name else {}
+    kept = [f"{key}-{entities[key]}" for key in RAW_ENTITIES if key in entities]
+    folders = kept[:2] if "ses" in entities else kept[:1]
+    root = study.bids or study.derivatives.petprep or Path()
+    return root.joinpath(*folders, "pet", "_".join([*kept, "pet.nii.gz"]))
+
+
+def full_sidecar(scan: PetprepTacs, study: Study) -> dict[str, Any]:
+    """Join what the raw PET's sidecar says, if there is a BIDS folder, with that of the curves."""
+    raw: dict[str, Any] = {}
+    if study.bids is not None:
+        pet = raw_pet(scan, study)
+        name = parse_name(pet.name)
+        if name is not None:
+            raw = dict(Reader(study.bids).sidecar(pet, name).fields)
+    return {**raw, **scan.sidecar}
+
+
+def grey_structures(scan: PetprepTacs) -> dict[str, str]:
     """Find the regions of grey matter and their structure.
 
     Raises

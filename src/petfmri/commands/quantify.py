@@ -6,13 +6,15 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
+from petfmri.atlases import select_regions
 from petfmri.commands.choices import Choice, choice_problems, choices
-from petfmri.commands.context import config_problems, group_folder, n_cores, resolved, rois_of
+from petfmri.commands.context import config_problems, group_folder, n_cores, resolved
 from petfmri.commands.overview import write_overview
 from petfmri.commands.people import image_people, petprep_people
 from petfmri.commands.petprep import petprep_tables
@@ -20,7 +22,7 @@ from petfmri.commands.quantify_person import Person, Quantified, quantify_person
 from petfmri.commands.stale import stale
 from petfmri.commands.tables import read_group_tables
 from petfmri.config import Study, load_study
-from petfmri.errors import ConfigError, DatasetError, StatisticsError
+from petfmri.errors import ConfigError, DatasetError, Problem, StatisticsError
 from petfmri.pet.kinetics.models import MODELS
 from petfmri.pet.suvr import volume_weighted_mean
 from petfmri.statistics.effects import paired_effects
@@ -42,6 +44,7 @@ ESTIMATE_COLUMNS = {
     "r1": {"Description": "Influx relative to the reference region"},
     "flag": {"Description": "Why excluded or doubtful"},
     "excluded": {"Description": "Whether a rule excludes the estimate"},
+    "grey": {"Description": "Whether the region is grey matter: the others are not counted"},
 }
 RATE_COLUMNS = {
     "k2prime": {"Description": "Efflux rate of the reference region", "Units": "1/min"},
@@ -71,6 +74,8 @@ MULTIVERSE_COLUMNS = {
     "g_high": {"Description": "Upper end of its 95 % interval (noncentral t)"},
     "p": {"Description": "Two-sided sign-flip p, uncorrected: for the declared choice alone"},
 }
+LEAST_BPND = 0.2  # before the dose, for a percentage to mean anything
+FEWEST, LARGEST_RATIO = 0.5, 1.5  # of regions under k2'; between the k2' of two sessions
 KEY = ["model", "window_min", "reference", "pvc"]
 
 
@@ -79,7 +84,8 @@ def main(arguments: argparse.Namespace) -> int:
     study = load_study(arguments.study)
     failed = quantify(study, n_procs=n_cores(arguments.n_procs), maps=not arguments.no_maps)
     folder = group_folder(study, "quantify")
-    print(f"Written to {folder}: estimates.tsv, k2prime.tsv, multiverse.tsv and quantify.html")
+    written = ", ".join(path.name for path in sorted(folder.glob("*.tsv")))
+    print(f"Written to {folder}: {written} and quantify.html")
     for problem in failed:
         print(f"failed: {problem}", file=sys.stderr)
     return 1 if failed else 0
@@ -104,7 +110,11 @@ def quantify(study: Study, *, n_procs: int = 1, maps: bool = True) -> list[str]:
     read = image_people if study.derivatives.petprep is None else petprep_people
     base = _base(study)  # checks every curve
     people = read(study, chosen)
-    rois = rois_of(study, sorted(set(base[0]["region"])))
+    rois = _rois(study, base[0])
+    folder = group_folder(study, "quantify")
+    for name in ("estimates", "k2prime", "tstar", "multiverse"):  # of an earlier call
+        for suffix in (".tsv", ".json"):
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)
     work = partial(quantify_person, study=study, chosen=chosen, rois=rois, maps=maps)
     results = _each(people, work, n_procs)
     estimates = pd.concat([result.estimates for result in results], ignore_index=True)
@@ -112,7 +122,6 @@ def quantify(study: Study, *, n_procs: int = 1, maps: bool = True) -> list[str]:
     if estimates.empty:
         raise DatasetError.of(problem for result in results for problem in result.problems)
     rates = pd.concat([result.rates for result in results], ignore_index=True)
-    folder = group_folder(study, "quantify")
     write_table(estimates, folder / "estimates.tsv", ESTIMATE_COLUMNS)
     if not rates.empty:
         write_table(rates, folder / "k2prime.tsv", {**ESTIMATE_COLUMNS, **RATE_COLUMNS})
@@ -131,6 +140,33 @@ def quantify(study: Study, *, n_procs: int = 1, maps: bool = True) -> list[str]:
     }
     _write_page(study, chosen, estimates, rates, tstars, many, fits, failed)
     return failed
+
+
+def _rois(study: Study, regions: pd.DataFrame) -> dict[str, list[str]]:
+    """Find the regions of every region of interest.
+
+    Raises
+    ------
+    ConfigError
+        If a pattern matches nothing, or the primary outcome is not among the regions.
+    """
+    names = pd.DataFrame({"name": sorted(set(regions["region"]))})
+    rois, problems = {}, []
+    for roi, patterns in study.regions_of_interest.items():
+        try:
+            rois[roi] = select_regions(names, patterns)
+        except ConfigError as error:
+            where = f"regions_of_interest.{roi}"
+            problems += [replace(problem, where=where) for problem in error.problems]
+    measure, _, region = study.primary.partition(":")
+    if measure == study.pet.outcome and region not in {*study.regions_of_interest, *names["name"]}:
+        known = ", ".join(study.regions_of_interest)
+        problems.append(
+            Problem("primary", region, f"a region of the table, or one of {known}", "correct it")
+        )
+    if problems:
+        raise ConfigError.of(problems)
+    return rois
 
 
 def _base(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -188,7 +224,10 @@ def multiverse(
             row = {"choice": choice.label, "measure": choice.measure(study).upper()}
             row |= {"declared": number == 0, "roi": roi}
             row |= {"n": len(both), "lost": len(persons) - len(both)}
-            rows.append(row | _effect(both, study, tested=number == 0))
+            effect = _effect(both, study, tested=number == 0)
+            if row["measure"] == "BPND" and both["pre"].min() < LEAST_BPND:
+                effect["percent"] = float("nan")  # of almost nothing
+            rows.append(row | effect)
     return pd.DataFrame(rows)
 
 
@@ -228,9 +267,9 @@ def _write_group(
     """Add the declared choice to ``group/regions.tsv`` and ``group/sessions.tsv``."""
     group = group_folder(study)
     keys = ["participant_id", "session_id"]
-    measure = declared.measure(study)
+    measure = study.pet.outcome
     mine = estimates[_is(estimates, declared)].rename(columns={"value": measure})
-    wanted = [measure] if measure == "suvr" else [measure, "r1"]
+    wanted = [measure] if declared.model == "SUVR" else [measure, "r1"]
     regions, sessions = base
     kept = [name for name in regions if name not in wanted]
     regions = regions[kept].merge(
@@ -294,12 +333,41 @@ def _write_page(
         study=study.name,
         declared=declared.label,
         verdict=said,
-        notes=_notes(study, chosen),
+        notes=[*_notes(study, chosen), *_doubts(rates, estimates, study)],
         failed=failed,
         excluded=estimates[estimates["excluded"]],
     ).save(folder / "quantify.html")
     write_text(said + "\n", folder / "verdict.txt")
     write_overview(study)
+
+
+def _doubts(rates: pd.DataFrame, estimates: pd.DataFrame, study: Study) -> list[str]:
+    """Say which k2' are not to be relied upon."""
+    notes = []
+    own = rates[rates["n_curves"] > 0] if not rates.empty else rates
+    if own.empty or study.pet.k2prime != "scan":
+        return notes
+    n_grey = estimates[estimates["grey"]].groupby("session_id")["region"].nunique().max()
+    few = own[own["n_curves"] < FEWEST * n_grey]
+    if len(few):
+        scans = ", ".join(f"{r.participant_id} {r.session_id}" for r in few.itertuples())
+        notes.append(
+            f"k2' rests on less than half of the regions, because SRTM fits no more, in: {scans}. "
+            "The models may not describe these scans."
+        )
+    wide = own.pivot_table(
+        index=["participant_id", "reference", "pvc"], columns="session_id", values="k2prime"
+    )
+    if wide.shape[1] == 2:
+        ratio = np.abs(np.log(wide.iloc[:, 1] / wide.iloc[:, 0]))
+        far = sorted(set(ratio[ratio > np.log(LARGEST_RATIO)].index.get_level_values(0)))
+        if far:
+            notes.append(
+                f"k2' differs between the sessions by more than a factor of {LARGEST_RATIO:g} in: "
+                f"{', '.join(far)}. Blood flow hardly changes by that much."
+            )
+    notes.append("Standard errors of SRTM2, MRTM2 and Logan with k2' take k2' as exact.")
+    return notes
 
 
 def _notes(study: Study, chosen: Sequence[Choice]) -> list[str]:
@@ -314,6 +382,8 @@ def _notes(study: Study, chosen: Sequence[Choice]) -> list[str]:
                 "reference region, so that a change of flow everywhere does not pass for a change "
                 "of binding."
             )
+        elif setting == "none":
+            notes.append("refLogan without k2' reads low wherever the reference clears slowly.")
         else:
             how = "shared by both sessions" if setting == "shared" else "fixed"
             source = (
@@ -329,7 +399,7 @@ def _notes(study: Study, chosen: Sequence[Choice]) -> list[str]:
     if "SUVR" in models:
         notes.append(
             "SUVR follows blood flow: +10 % in the target alone raises it by about 3.4 % at 60-90 "
-            "min, with binding unchanged."
+            "min with [11C]UCB-J, with binding unchanged."
         )
     if models & {"MRTM2", "refLogan", "Logan"}:
         notes.append(

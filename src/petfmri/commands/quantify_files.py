@@ -10,16 +10,19 @@ import numpy as np
 
 from petfmri import __version__
 from petfmri.commands.choices import Choice
-from petfmri.commands.scan_curves import ImageScan, ScanCurves
-from petfmri.config import Study
+from petfmri.commands.scan_curves import UNLIMITED_S, ImageScan, ScanCurves
+from petfmri.config import K2PrimeValue, Study
 from petfmri.pet.blood import InputFunction
 from petfmri.pet.kinetics.estimate import Inputs, estimate
 from petfmri.pet.kinetics.estimates import Estimates, Flag
 from petfmri.pet.kinetics.k2prime import K2Prime
+from petfmri.pet.kinetics.models import MODELS
 from petfmri.study.files import write_json, write_table, written_beside
 from petfmri.study.layout import Names
+from petfmri.study.names import bids_label
 
 SHOWN = ("bpnd", "dvr", "vt", "suvr", "r1", "k1", "k2", "k3", "k4", "vb")  # in tables
+TSTAR_MIN = 30.0  # the default
 MAPPED = ("bpnd", "dvr", "suvr", "r1")
 
 
@@ -27,6 +30,7 @@ def write_estimates(
     names: Names,
     session: str,
     choice: Choice,
+    study: Study,
     curves: ScanCurves,
     found: Estimates,
     about: dict[str, Any],
@@ -38,28 +42,47 @@ def write_estimates(
         for column in table
         if column in ("name", "flag") or column.removesuffix("_se") in SHOWN
     ]
-    path = _path(names, session, "kinpar", ".tsv", choice, seg=names.seg)
+    path = _path(names, session, "kinpar", ".tsv", choice, study, seg=names.seg)
     write_table(table[kept], path)
     write_json(about, path.with_suffix(".json"))
 
 
 def _path(
-    names: Names, session: str, suffix: str, extension: str, choice: Choice, **entities: str
+    names: Names,
+    session: str,
+    suffix: str,
+    extension: str,
+    choice: Choice,
+    study: Study,
+    **entities: str,
 ) -> Path:
-    label = choice.reference or None
-    if choice.window_min is not None:
-        entities["desc"] = f"{choice.window_min[0]:g}to{choice.window_min[1]:g}min".replace(
-            ".", "p"
-        )
+    variant = _variant(choice, study)
     return names.pet(
         session,
         suffix,
         extension,
         **entities,
-        **({"ref": label} if label else {}),
+        **({"desc": variant} if variant else {}),
+        **({"ref": choice.reference} if choice.reference else {}),
         pvc=choice.pvc,
         model=choice.model,
     )
+
+
+def _variant(choice: Choice, study: Study) -> str:
+    """Name what else was chosen, where it is not the default: no file replaces another's."""
+    parts = []
+    model, rate = MODELS[choice.model], study.pet.k2prime
+    if choice.window_min is not None:
+        parts.append("{:g}to{:g}min".format(*choice.window_min))
+    if model.needs_k2prime and rate != "scan":
+        given = f"{rate.value:g}" if isinstance(rate, K2PrimeValue) else rate
+        parts.append(f"k2prime{given}")
+    if choice.model in ("refLogan", "Logan") and study.pet.tstar_min != TSTAR_MIN:
+        parts.append(f"tstar{study.pet.tstar_min:g}min")
+    if model.needs == "plasma" and study.pet.parent_fraction != "hill":
+        parts.append(f"parent{study.pet.parent_fraction}")
+    return bids_label("".join(parts).replace(".", "p"))
 
 
 def describe_choice(
@@ -74,10 +97,13 @@ def describe_choice(
     about: dict[str, Any] = {
         "ModelName": choice.model,
         "ReferenceRegion": choice.reference or None,
+        "ReferenceRegionOf": _members(choice, study),
         "PartialVolumeCorrection": choice.pvc,
         "SoftwareName": "petfmri",
         "SoftwareVersion": __version__,
-        "WeightOfFrames": "duration / (decay correction x typical activity)",
+        "WeightOfFrames": "duration / typical activity"
+        if curves.half_life_s >= UNLIMITED_S
+        else "duration / (decay correction x typical activity)",
         "name": {"Description": "Region"},
         "flag": {
             "Description": "Why an estimate is excluded (then n/a) or doubtful; empty if neither"
@@ -111,10 +137,17 @@ def describe_choice(
     return {key: value for key, value in about.items() if value is not None}
 
 
+def _members(choice: Choice, study: Study) -> list[str] | None:
+    """List the patterns of a reference region of the user's own."""
+    own = study.pet.reference
+    return list(own.regions) if choice.reference == "custom" and not isinstance(own, str) else None
+
+
 def write_maps(
     names: Names,
     session: str,
     choice: Choice,
+    study: Study,
     scan: ImageScan,
     inputs: Inputs,
 ) -> None:
@@ -127,7 +160,9 @@ def write_maps(
             continue
         values = np.zeros(where.shape, dtype=np.float32)
         values[where] = np.nan_to_num(found.values[name])
-        path = _path(names, session, "mimap", ".nii.gz", choice, space="T1w", meas=name.upper())
+        path = _path(
+            names, session, "mimap", ".nii.gz", choice, study, space="T1w", meas=name.upper()
+        )
         with written_beside(path) as beside:
             nib.save(nib.Nifti1Image(values, affine), beside)
         sidecar = {

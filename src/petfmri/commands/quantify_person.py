@@ -131,17 +131,20 @@ def quantify_person(
                             "straight_from_min": np.nan if straight is None else straight / 60,
                         }
                     )
-                write_estimates(person.names, session, choice, curves, found, about)
+                write_estimates(person.names, session, choice, study, curves, found, about)
                 rows.append(_rows(person.id, session, choice, study, curves, found))
                 if choice == chosen[0]:
                     fits[session] = _fits(curves, found, inputs, rois)
                     if maps and _is_mapped(choice) and isinstance(scan, ImageScan):
-                        write_maps(person.names, session, choice, scan, inputs)
+                        write_maps(person.names, session, choice, study, scan, inputs)
             except PetfmriError as error:
                 problems += [
                     replace(problem, where=f"{person.id} {session}: {problem.where}")
                     for problem in error.problems
                 ]
+    for scan in person.scans.values():
+        if isinstance(scan, ImageScan):
+            scan.forget()
     return Quantified(
         pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(),
         pd.DataFrame(
@@ -204,7 +207,7 @@ def _is_mapped(choice: Choice) -> bool:
 
 def _straight_from(curves: ScanCurves, inputs: Inputs) -> float | None:
     """Find from when the plot is straight within 10 %, s; None if never."""
-    seen = np.isfinite(curves.tac).all(axis=1)
+    seen = curves.brain
     try:
         if inputs.plasma is not None:
             return logan_tstar(curves.tac[seen], curves.schedule, inputs.plasma)
@@ -227,10 +230,9 @@ def _rates(person: Person, choice: Choice, study: Study) -> dict[tuple[str, str,
     found = {}
     for session, scan in person.scans.items():
         curves = scan.curves(choice.pvc)
-        seen = np.isfinite(curves.tac).all(axis=1)
         reference = curves.references[choice.reference]
         found[keys[session]] = scan_k2prime(
-            curves.tac[seen], reference, curves.schedule, weights=curves.weights
+            curves.tac[curves.brain], reference, curves.schedule, weights=curves.weights
         )
     if setting == "shared":
         precision = np.array([1 / rate.se**2 for rate in found.values()])
@@ -275,6 +277,7 @@ def _rows(
             "r1": table.get("r1", missing),
             "flag": table["flag"],
             "excluded": ~found.usable,
+            "grey": True if curves.grey is None else curves.grey,
         }
     )
 
@@ -291,6 +294,8 @@ def _fits(
         frame["reference"] = inputs.reference
     place = {name: row for row, name in enumerate(curves.names)}
     for roi, members in rois.items():
+        if not set(members) <= set(place):
+            continue  # the multiverse counts the person as lost
         rows = [place[name] for name in members]
         frame[roi] = curves.tac[rows].mean(axis=0)
         if found.fitted is not None:

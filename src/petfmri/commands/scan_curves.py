@@ -45,6 +45,8 @@ class ScanCurves:
     schedule : FrameSchedule
     half_life_s : float, s
     notes : tuple of str
+    grey : bool array of shape (n_regions,), optional
+        Regions of grey matter: they alone give k2', weights and delay. Unset: all are.
     """
 
     names: tuple[str, ...]
@@ -54,11 +56,18 @@ class ScanCurves:
     schedule: FrameSchedule
     half_life_s: float
     notes: tuple[str, ...] = ()
+    grey: BoolArray | None = None
+
+    @cached_property
+    def brain(self) -> BoolArray:
+        """Regions of grey matter that are seen in every frame."""
+        seen = np.asarray(np.isfinite(self.tac).all(axis=1))
+        return seen if self.grey is None else seen & self.grey
 
     @cached_property
     def typical(self) -> FloatArray:
-        """Mean of all regions, by volume where it is known."""
-        seen = np.isfinite(self.tac).all(axis=1)
+        """Mean of all grey matter, by volume where it is known."""
+        seen = self.brain
         volumes = None if self.volumes_mm3 is None else self.volumes_mm3[seen]
         return np.asarray(np.average(self.tac[seen], axis=0, weights=volumes))
 
@@ -97,6 +106,11 @@ class ImageScan:
         """Its frames."""
         n_frames = len(Volumes(self.path))
         return FrameSchedule.from_sidecar(dict(self.sidecar), n_frames, self.path.name)
+
+    def forget(self) -> None:
+        """Let go of what was sampled, which may be hundreds of megabytes."""
+        self._cache.clear()
+        self.__dict__.pop("_sampled", None)
 
     def curves(self, pvc: str) -> ScanCurves:
         """Draw the curves of all regions and reference regions, corrected or not.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -37,6 +37,11 @@ def _parts(settings: Mapping[str, Any], verb: str) -> dict[str, Any]:
     """Pick what the results of a verb depend on."""
     pet = settings.get("pet", {})
     if verb == "quantify":
-        return {"sessions": settings.get("sessions"), "atlas": settings.get("atlas"), "pet": pet}
+        whole = ("bids", "derivatives", "sessions", "atlas", "regions_of_interest")
+        return {part: settings.get(part) for part in whole} | _named(pet, list(pet))
     parts = {part: settings.get(part) for part in ("sessions", "atlas", "networks", "bold")}
-    return parts | {"pet": {key: pet.get(key) for key in ("tracer", "window_min", "reference")}}
+    return parts | _named(pet, ["tracer", "window_min", "reference"])
+
+
+def _named(pet: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {f"pet.{key}": pet.get(key) for key in keys}

@@ -249,7 +249,10 @@ def fits(scans: Mapping[tuple[str, str], pd.DataFrame], *, columns: int = 4) -> 
     n_rows = -(-len(scans) // columns)
     figure = Figure(figsize=(2.7 * columns, 2.0 * n_rows + 0.3))
     axes = figure.subplots(n_rows, columns, squeeze=False).ravel()
-    figure.subplots_adjust(hspace=0.55, wspace=0.3)
+    height = figure.get_figheight()
+    figure.subplots_adjust(
+        left=0.07, right=0.99, top=1 - 0.25 / height, bottom=0.55 / height, hspace=0.55, wspace=0.3
+    )
     for ax in axes[len(scans) :]:
         ax.set_visible(False)
     for ax, ((person, session), table) in zip(axes, scans.items()):

@@ -11,11 +11,15 @@ from petfmri.reports.page import Page, number
 
 MULTIVERSE = {
     "choice": "choice", "measure": "measure", "declared": "declared", "roi": "region", "n": "n", "lost": "left out",
-    "change": "change", "percent": "change (%)", "g": "Hedges g", "g_low": "g from", "g_high": "g to", "p": "p",
+    "percent": "change (%)", "p": "p", "g": "Hedges g", "g_low": "g from", "g_high": "g to", "change": "change",
 }  # fmt: skip
 EXCLUDED = {
-    "participant_id": "participant", "session_id": "session", "region": "region", "model": "model",
-    "reference": "reference", "pvc": "correction", "window_min": "window", "flag": "why",
+    "participant_id": "participant", "session_id": "session", "region": "region", "flag": "why",
+    "model": "model", "reference": "reference", "pvc": "correction", "window_min": "window",
+}  # fmt: skip
+TSTARS = {
+    "participant_id": "participant", "session_id": "session", "choice": "choice",
+    "tstar_min": "t* (min)", "straight_from_min": "straight from (min)",
 }  # fmt: skip
 RATES = {
     "participant_id": "participant", "session_id": "session", "reference": "reference",
@@ -57,7 +61,7 @@ def quantify_page(
     excluded : DataFrame
         Estimates that a rule excludes, of all choices.
     """
-    page = Page("Quantification of SV2A", study, verdict, [("Overview", "../../index.html")])
+    page = Page("Quantification of PET", study, verdict, [("Overview", "../../index.html")])
     page.section("What these models can and cannot tell").bullets(notes)
     if failed:
         page.section("What failed").bullets(failed)
@@ -81,26 +85,29 @@ def quantify_page(
             rates, caption="One per scan, reference region and correction", names=RATES
         )
     if not tstars.empty:
-        late = tstars["straight_from_min"] > tstars["tstar_min"]
+        late = ~(tstars["straight_from_min"] <= tstars["tstar_min"])
         page.section("t* of the graphical models").text(
             f"t* was {number(tstars['tstar_min'].iloc[0])} min. In {int(late.sum())} of {len(tstars)} "
-            f"fits the plot becomes straight (within 10 %) only later; the latest at "
-            f"{number(tstars['straight_from_min'].max())} min."
-        ).table(tstars, caption="One per scan and choice")
+            f"fits the plot becomes straight (within 10 %) only later, or never: choose a later t*."
+        ).table(tstars, caption="One per scan and choice", names=TSTARS)
     _quality(page, declared_rows, excluded, declared)
     if fits:
         page.section(f"Fits of {declared}").figure(
             figures.fits(fits),
             caption="Regions of interest: measured (dots) and fitted (lines); grey: the reference.",
             alt=f"Curves and fits of {len(fits)} scans",
+            photo=True,  # many curves: smaller and faster than drawn lines
         )
     return page
 
 
 def verdict(multiverse: pd.DataFrame, rows: pd.DataFrame, declared: str) -> str:
     """Say in one or two sentences what the declared choice gives, and how far choices differ."""
-    excluded, n = int(rows["excluded"].sum()), len(rows)
-    quality = f"{n - excluded} of {n} regional estimates by {declared} are usable."
+    grey = rows[rows["grey"]]
+    excluded, n = int(grey["excluded"].sum()), len(grey)
+    doubtful = int((~grey["excluded"] & (grey["flag"].fillna("") != "")).sum())
+    quality = f"{n - excluded} of {n} grey-matter estimates by {declared} are usable"
+    quality += f", {doubtful} of them with residuals that are not random." if doubtful else "."
     own = multiverse[multiverse["declared"]] if not multiverse.empty else multiverse
     if own.empty or own["g"].isna().all():
         return quality
@@ -115,7 +122,7 @@ def verdict(multiverse: pd.DataFrame, rows: pd.DataFrame, declared: str) -> str:
     others = multiverse[(multiverse["roi"] == row["roi"]) & multiverse["g"].notna()]
     if len(others) > 1:
         said += (
-            f" Over {len(others)} choices Hedges g is {number(others['g'].min())} to "
+            f" Over {len(others)} choices (n = {others['n'].min()} to {others['n'].max()}) Hedges g is {number(others['g'].min())} to "
             f"{number(others['g'].max())}."
         )
     return f"{said} {quality}"

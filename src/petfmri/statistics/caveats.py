@@ -106,9 +106,9 @@ def inference(comparisons: pd.DataFrame, couplings: pd.DataFrame, seed: int) -> 
 def measurement(comparisons: pd.DataFrame, paired: Paired, tracer: str | None) -> list[str]:
     """Say what else than the dose moves these measures."""
     notes = []
-    sv2a = tuple(f"{name}{end}" for name in SV2A for end in (":", "_grey"))
-    if comparisons["outcome"].str.startswith(sv2a).any():
-        if comparisons["outcome"].str.startswith(("suvr:", "suvr_grey")).any():
+    first = comparisons["outcome"].str.split("[:_]").str[0]
+    if first.isin(SV2A).any():
+        if (first == "suvr").any():
             notes.append(FLOW)
         if tracer is None:
             notes.append(

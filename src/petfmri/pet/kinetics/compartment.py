@@ -13,7 +13,7 @@ import numpy as np
 
 from petfmri.pet.blood import InputFunction
 from petfmri.pet.frames import FrameSchedule
-from petfmri.pet.kinetics.estimates import EXCLUDES, Estimates, Flag
+from petfmri.pet.kinetics.estimates import EXCLUDES, LARGEST_MISFIT, Estimates, Flag
 from petfmri.pet.kinetics.plasma_checks import implausible, missed, not_random
 from petfmri.pet.kinetics.projection import (
     EDGE,
@@ -189,6 +189,9 @@ def _estimates(
     wrong = implausible(found, spread) | missed(problem.curves[fit], curves)
     flags[fit] |= np.where(wrong, int(Flag.IMPLAUSIBLE), 0)
     flags[fit] |= np.where(runs, int(Flag.RUNS), 0)
+    measured, left = problem.curves[fit][:, seen], (problem.curves[fit] - curves)[:, seen]
+    far = np.linalg.norm(left, axis=1) > LARGEST_MISFIT * np.linalg.norm(measured, axis=1)
+    flags[fit] |= np.where(runs & far, int(Flag.POOR), 0)
     fitted[fit] = problem.predicted(parameters, rates.shape[1])
     return Estimates(
         model, _where_usable(found, fit, flags), _where_usable(spread, fit, flags), flags, fitted

@@ -9,7 +9,15 @@ import numpy as np
 
 from petfmri.errors import DatasetError
 from petfmri.pet.frames import FrameSchedule
-from petfmri.pet.kinetics.estimates import RUNS_ALPHA, Estimates, Flag, curve_flags, runs_p
+from petfmri.pet.kinetics.estimates import (
+    EXCLUDES,
+    LARGEST_MISFIT,
+    RUNS_ALPHA,
+    Estimates,
+    Flag,
+    curve_flags,
+    runs_p,
+)
 from petfmri.typing import FloatArray, IntArray
 
 NUMERICAL = 1e-4  # of the peak: smaller residuals are of the arithmetic, not of the curve
@@ -127,16 +135,35 @@ def assemble(
                 target.setdefault(name, np.full(flags.size, np.nan))[rows] = np.where(
                     excluded, np.nan, numbers
                 )
-    modelled = None
-    if curve is not None:
-        modelled = curve(values)
-        kept = np.isfinite(modelled).all(axis=1)
-        residuals = (curves.tac[kept] - modelled[kept]) * curves.root
-        noisy = np.abs(residuals).max(axis=1, initial=0) > NUMERICAL * np.abs(curves.tac[kept]).max(
-            axis=1, initial=0
-        )
-        flags[kept] |= np.where((runs_p(residuals) < RUNS_ALPHA) & noisy, int(Flag.RUNS), 0)
+    if curve is None:
+        return Estimates(model, values, errors, flags)
+    modelled = curve(values)
+    flags |= _misfit(curves, modelled)
+    excluded = (flags & int(EXCLUDES)) > 0
+    for target in (values, errors):
+        for numbers in target.values():
+            numbers[excluded] = np.nan
     return Estimates(model, values, errors, flags, modelled)
+
+
+def _misfit(curves: Curves, modelled: FloatArray) -> IntArray:
+    """Flag fits whose residuals are not random, and exclude those that are far off besides."""
+    flags = np.zeros(len(modelled), dtype=np.int64)
+    kept = np.isfinite(modelled).all(axis=1)
+    measured = np.asarray(curves.tac[kept], dtype=float) * curves.root
+    residuals = measured - modelled[kept] * curves.root
+    used = (residuals != 0).any(axis=0)  # frames before t* are not fitted
+    residuals, measured = residuals[:, used], measured[:, used]
+    if not residuals.size:
+        return flags
+    noisy = np.abs(residuals).max(axis=1, initial=0) > NUMERICAL * np.abs(measured).max(
+        axis=1, initial=0
+    )
+    systematic = (runs_p(residuals) < RUNS_ALPHA) & noisy
+    far = np.linalg.norm(residuals, axis=1) > LARGEST_MISFIT * np.linalg.norm(measured, axis=1)
+    flags[kept] = np.where(systematic, int(Flag.RUNS), 0)
+    flags[kept] |= np.where(systematic & far, int(Flag.POOR), 0)
+    return flags
 
 
 def _implausible(values: Values) -> IntArray:

@@ -23,10 +23,11 @@ class Flag(IntFlag):
     AT_BOUND = 8  # a parameter stopped at the edge of what was searched
     NOT_CONVERGED = 16
     IMPLAUSIBLE = 32  # a value that no tissue has
+    POOR = 128  # residuals that are not random and large: the model does not describe the curve
     RUNS = 64  # residuals keep their sign for too long: the model may not describe the curve
 
 
-EXCLUDES = Flag(63)
+EXCLUDES = Flag(63 | 128)
 DESCRIPTIONS: Mapping[Flag, str] = {
     Flag.MISSING: "not finite in some frame",
     Flag.EMPTY: "no activity",
@@ -34,9 +35,11 @@ DESCRIPTIONS: Mapping[Flag, str] = {
     Flag.AT_BOUND: "at the edge of the search",
     Flag.NOT_CONVERGED: "did not converge",
     Flag.IMPLAUSIBLE: "implausible value",
+    Flag.POOR: "the model misses the curve",
     Flag.RUNS: "residuals not random",
 }
 RUNS_ALPHA = 0.01
+LARGEST_MISFIT = 0.1  # of the curve, root mean square, where residuals are not random
 
 
 @dataclass(frozen=True, eq=False)

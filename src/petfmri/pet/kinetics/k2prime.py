@@ -16,6 +16,7 @@ from petfmri.pet.kinetics.srtm import srtm
 from petfmri.pet.kinetics.srtm2 import PARAMETERS, srtm2_shapes
 from petfmri.typing import FloatArray
 
+STEP = 0.02  # of log k2', for derivatives
 CANDIDATES = np.geomspace(0.006, 0.2, 15)
 FLOOR = 1e-3  # of the median residual variance: a curve that happens to fit does not decide alone
 
@@ -49,7 +50,8 @@ def scan_k2prime(
     """Find the one k2' with which all curves of a scan fit best.
 
     The sum over curves of the squared residuals of SRTM2, each relative to that curve's own noise
-    (from SRTM), is minimised. Its curvature gives the standard error.
+    (from SRTM), is minimised. The standard error is the larger of that by its curvature, which knows of noise
+    only, and of that by how the regions disagree (sandwich); the reference counts as noiseless.
 
     Parameters
     ----------
@@ -84,10 +86,13 @@ def scan_k2prime(
     noise = np.maximum(noise, NUMERICAL**2 * total / schedule.n_frames)
     convolved = resolvents(frame_integral(schedule), curves.reference)
 
-    def misfit(log_rate: float) -> float:
+    def misfits(log_rate: float) -> FloatArray:
         shapes = srtm2_shapes(curves.reference, *convolved, float(np.exp(log_rate)))
         found = best_rate(weighted, Directions.of(*(shape * curves.root for shape in shapes)))
-        return float(np.sum((total - found.size**2) / noise))
+        return np.asarray((total - found.size**2) / noise)
+
+    def misfit(log_rate: float) -> float:
+        return float(misfits(log_rate).sum())
 
     coarse = [misfit(np.log(k)) for k in CANDIDATES]
     best = int(np.argmin(coarse))
@@ -100,10 +105,13 @@ def scan_k2prime(
         )
     span = (float(np.log(CANDIDATES[best - 1])), float(np.log(CANDIDATES[best + 1])))
     found = minimize_scalar(misfit, bounds=span, method="bounded", options={"xatol": 1e-6})
-    step = 0.02
-    bend = (misfit(found.x + step) - 2 * found.fun + misfit(found.x - step)) / step**2
+    middle, *sides = (misfits(found.x + shift) for shift in (0.0, -STEP, STEP))
+    bend = float((sides[1] - 2 * middle + sides[0]).sum()) / STEP**2
+    slopes = (sides[1] - sides[0]) / (2 * STEP)
     value = float(np.exp(found.x))
-    return K2Prime(value, value * float(np.sqrt(2 / bend)), int(use.sum()))
+    # Curvature knows of noise only; how regions disagree tells of what the model lacks.
+    error = max(np.sqrt(2 / bend), np.sqrt(float(slopes @ slopes)) / bend)
+    return K2Prime(value, value * float(error), int(use.sum()))
 
 
 def _squares(residuals: FloatArray) -> FloatArray:
