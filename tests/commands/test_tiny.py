@@ -85,7 +85,7 @@ def check_quantify(study, folder):
     (folder / "out/group/regions.tsv").write_bytes(regions)
 
     text = (folder / "study.yaml").read_text()
-    (folder / "study.yaml").write_text(text + "pet: {pvc: IY}\n")
+    (folder / "study.yaml").write_text(text.replace("pet: {", "pet: {pvc: IY, "))
     assert main(["quantify", study, "--n-procs", "1", "--no-maps"]) == 0
     table = group(folder, "regions")
     assert (table["suvr_iy"] / table["suvr"]).median() > 1.03  # corrected beside measured
