@@ -139,10 +139,12 @@ def _quality(page: Page, rows: pd.DataFrame, excluded: pd.DataFrame, declared: s
     if len(excluded):
         section.table(excluded, caption="Excluded by rule: missing in every table", names=EXCLUDED)
     if len(doubtful):
+        scans = doubtful.groupby(["participant_id", "session_id"]).size().rename("curves")
         section.table(
-            doubtful,
-            caption="Kept, but the model may not describe the curve",
+            scans.reset_index(),
+            caption="Kept, but the model may not describe these curves (estimates.tsv names them)",
             names={
-                name: EXCLUDED[name] for name in ("participant_id", "session_id", "region", "flag")
+                **{name: EXCLUDED[name] for name in ("participant_id", "session_id")},
+                "curves": "curves",
             },
         )
