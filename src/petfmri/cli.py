@@ -63,6 +63,11 @@ def parser() -> argparse.ArgumentParser:
     added["quantify"].add_argument(
         "--no-maps", action="store_true", help="regions only, no parametric maps"
     )
+    added["quantify"].add_argument(
+        "--figures",
+        action="store_true",
+        help="also draw the fit of every region, one file per scan",
+    )
     added["simulate"].add_argument(
         "--preset", choices=("tiny", "demo", "full", "tables"), default=None
     )

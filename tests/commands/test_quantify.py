@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import matplotlib.image as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -110,6 +111,16 @@ def test_a_curve_that_cannot_be_fitted_is_missing_and_told(scans):
     assert bad["value"].isna().all()
     page = (scans / "out/group/quantify/quantify.html").read_text()
     assert "ctx-lh-insula" in page and "no activity" in page
+
+
+def test_every_fit_is_drawn_when_asked(scans):
+    assert main(["quantify", study(scans), "--n-procs", "1", "--figures"]) == 0
+    drawn = sorted((scans / "out").rglob("*_model-SRTM2_fits.png"))
+    assert len(drawn) == 10
+    picture = plt.imread(drawn[-1])[..., :3]  # sub-05 after: one region is excluded
+    orange = (picture[..., 0] > 0.7) & (picture[..., 2] < 0.3)
+    assert orange.sum() > 20
+    assert not ((plt.imread(drawn[0])[..., 0] > 0.7) & (plt.imread(drawn[0])[..., 2] < 0.3)).any()
 
 
 def test_a_shared_rate_takes_flow_for_binding_and_says_so(scans):

@@ -82,7 +82,12 @@ KEY = ["model", "window_min", "reference", "pvc"]
 def main(arguments: argparse.Namespace) -> int:
     """Quantify the study of `arguments.study`; 1 if a scan failed."""
     study = load_study(arguments.study)
-    failed = quantify(study, n_procs=n_cores(arguments.n_procs), maps=not arguments.no_maps)
+    failed = quantify(
+        study,
+        n_procs=n_cores(arguments.n_procs),
+        maps=not arguments.no_maps,
+        figures=arguments.figures,
+    )
     folder = group_folder(study, "quantify")
     written = ", ".join(path.name for path in sorted(folder.glob("*.tsv")))
     print(f"Written to {folder}: {written} and quantify.html")
@@ -91,7 +96,9 @@ def main(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def quantify(study: Study, *, n_procs: int = 1, maps: bool = True) -> list[str]:
+def quantify(
+    study: Study, *, n_procs: int = 1, maps: bool = True, figures: bool = False
+) -> list[str]:
     """Quantify by every choice, write tables, maps and the page, and return what failed.
 
     Raises
@@ -115,7 +122,9 @@ def quantify(study: Study, *, n_procs: int = 1, maps: bool = True) -> list[str]:
     for name in ("estimates", "k2prime", "tstar", "multiverse"):  # of an earlier call
         for suffix in (".tsv", ".json"):
             (folder / f"{name}{suffix}").unlink(missing_ok=True)
-    work = partial(quantify_person, study=study, chosen=chosen, rois=rois, maps=maps)
+    work = partial(
+        quantify_person, study=study, chosen=chosen, rois=rois, maps=maps, figures=figures
+    )
     results = _each(people, work, n_procs)
     estimates = pd.concat([result.estimates for result in results], ignore_index=True)
     failed = [str(problem) for result in results for problem in result.problems]

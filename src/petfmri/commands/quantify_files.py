@@ -137,6 +137,32 @@ def describe_choice(
     return {key: value for key, value in about.items() if value is not None}
 
 
+def write_fits(
+    names: Names,
+    session: str,
+    choice: Choice,
+    study: Study,
+    curves: ScanCurves,
+    found: Estimates,
+) -> None:
+    """Draw the curve and the fit of every region beside the table."""
+    from petfmri.reports.figures import DPI, every_fit
+
+    if found.fitted is None:
+        return
+    path = _path(names, session, "fits", ".png", choice, study, seg=names.seg)
+    figure = every_fit(
+        curves.names,
+        curves.schedule.mid_s / 60,
+        curves.tac,
+        found.fitted,
+        ~found.usable,
+        title=f"{names.sub} {session}, {choice.label}: dots measured, lines fitted, orange excluded",
+    )
+    with written_beside(path) as beside:
+        figure.savefig(beside, dpi=DPI)
+
+
 def _members(choice: Choice, study: Study) -> list[str] | None:
     """List the patterns of a reference region of the user's own."""
     own = study.pet.reference

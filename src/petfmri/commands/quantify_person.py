@@ -11,7 +11,7 @@ import pandas as pd
 
 from petfmri.commands.arterial import Arterial
 from petfmri.commands.choices import Choice
-from petfmri.commands.quantify_files import describe_choice, write_estimates, write_maps
+from petfmri.commands.quantify_files import describe_choice, write_estimates, write_fits, write_maps
 from petfmri.commands.scan_curves import ImageScan, ScanCurves
 from petfmri.config import Study
 from petfmri.errors import PetfmriError, Problem
@@ -85,6 +85,7 @@ def quantify_person(
     rois: Mapping[str, Sequence[str]],
     *,
     maps: bool,
+    figures: bool = False,
 ) -> Quantified:
     """Estimate every region of every session by every choice; write tables and maps.
 
@@ -98,6 +99,8 @@ def quantify_person(
         Whose fits are kept for the page.
     maps : bool
         Also fit every voxel by the declared choice.
+    figures : bool
+        Also draw every fit.
     """
     rows: list[pd.DataFrame] = []
     rates: dict[tuple[str, str, str], K2Prime] = {}
@@ -132,6 +135,8 @@ def quantify_person(
                         }
                     )
                 write_estimates(person.names, session, choice, study, curves, found, about)
+                if figures:
+                    write_fits(person.names, session, choice, study, curves, found)
                 rows.append(_rows(person.id, session, choice, study, curves, found))
                 if choice == chosen[0]:
                     fits[session] = _fits(curves, found, inputs, rois)

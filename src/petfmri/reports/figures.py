@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from scipy import ndimage
 
@@ -274,6 +275,55 @@ def fits(scans: Mapping[tuple[str, str], pd.DataFrame], *, columns: int = 4) -> 
     axes[0].legend(frameon=False, fontsize=7)
     figure.supxlabel("time after injection (min)", fontsize=8)
     figure.supylabel("activity (kBq/mL)", fontsize=8)
+    return figure
+
+
+def every_fit(
+    names: Sequence[str],
+    minutes: FloatArray,
+    measured: FloatArray,
+    fitted: FloatArray,
+    excluded: BoolArray,
+    *,
+    title: str,
+    columns: int = 12,
+) -> Figure:
+    """Draw the curve and the fit of every region of one scan, each scaled to its own cell.
+
+    Parameters
+    ----------
+    names : sequence of str
+    minutes : array of shape (n_frames,)
+    measured, fitted : arrays of shape (n_regions, n_frames)
+        A fit of NaN is left out.
+    excluded : bool array of shape (n_regions,)
+        Drawn in orange.
+    title : str
+    columns : int
+    """
+    n_rows = -(-len(names) // columns)
+    figure = Figure(figsize=(1.35 * columns, 1.0 * n_rows + 0.4))
+    ax = figure.add_axes((0.01, 0.01, 0.98, 1 - 0.4 / (n_rows + 0.4)))
+    place = np.arange(len(names))
+    left, bottom = place % columns, n_rows - 1 - place // columns
+    x = left[:, None] + 0.05 + 0.85 * minutes / minutes[-1]
+    with np.errstate(invalid="ignore"):
+        top = np.nanmax(np.hstack([measured, fitted]), axis=1, keepdims=True)
+        scale = 0.72 / np.where(top > 0, top, 1)
+    for y, dots in ((measured, True), (fitted, False)):
+        heights = bottom[:, None] + 0.05 + scale * y
+        for chosen, color in ((~excluded, BLUE), (excluded, ORANGE)):
+            if dots:
+                ax.plot(x[chosen].ravel(), heights[chosen].ravel(), ".", color=color, ms=1.6)
+            else:
+                lines = np.stack([x[chosen], heights[chosen]], axis=-1)
+                ax.add_collection(LineCollection(list(lines), colors="black", linewidths=0.6))
+    for name, across, up, wrong in zip(names, left, bottom, excluded):
+        color = ORANGE if wrong else "black"
+        ax.text(across + 0.05, up + 0.86, name[-24:], fontsize=4.5, color=color)
+    ax.set(xlim=(0, columns), ylim=(0, n_rows))
+    ax.axis("off")
+    figure.suptitle(title, fontsize=9, y=1 - 0.12 / (n_rows + 0.4))
     return figure
 
 
