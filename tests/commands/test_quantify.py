@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 
 from petfmri.cli import main
+from petfmri.commands.check import late_scans
+from petfmri.config import Study
 from petfmri.simulation.tracer import PlasmaInput, frame_averages
+from petfmri.study.bids import Cohort, Participant, Scan, Session
 from petfmri.study.files import read_table
 
 DURATION_S = np.array([30.0] * 6 + [60.0] * 3 + [120.0] * 2 + [300.0] * 16)
@@ -117,7 +120,7 @@ def test_every_fit_is_drawn_when_asked(scans):
     assert main(["quantify", study(scans), "--n-procs", "1", "--figures"]) == 0
     drawn = sorted((scans / "out").rglob("*_model-SRTM2_fits.png"))
     assert len(drawn) == 10
-    picture = plt.imread(drawn[-1])[..., :3]  # sub-05 after: one region is excluded
+    picture = plt.imread(drawn[-2])[..., :3]  # sub-05 after: one region is excluded
     orange = (picture[..., 0] > 0.7) & (picture[..., 2] < 0.3)
     assert orange.sum() > 20
     assert not ((plt.imread(drawn[0])[..., 0] > 0.7) & (plt.imread(drawn[0])[..., 2] < 0.3)).any()
@@ -234,3 +237,16 @@ def test_settings_that_change_a_value_are_in_the_name(scans):
     names = {path.name for path in (scans / "out/sub-01/ses-pre/pet").glob("*_kinpar.tsv")}
     found = sorted(name.partition("desc-")[2].partition("_")[0] for name in names)
     assert found == ["", "k2prime0p031", "k2primeshared"]
+
+
+def test_check_warns_of_scans_too_late_for_the_model(tmp_path):
+    scans = [
+        Scan(tmp_path / f"sub-0{n}_pet.nii.gz", {}, {"FrameTimesStart": [start]})
+        for n, start in enumerate((0.0, 3600.0))
+    ]
+    person = Participant("sub-01", (), (Session("ses-pre", "pre", pet=tuple(scans)),))
+    cohort = Cohort(tmp_path, {"pre": "ses-pre"}, (person,))
+    plan = {"name": "late", "bids": tmp_path, "output": tmp_path}
+    (problem,) = late_scans(Study(**plan, pet={"model": "SRTM2"}), cohort)
+    assert problem.severity == "warning" and "60 min" in problem.found
+    assert late_scans(Study(**plan), cohort) == []

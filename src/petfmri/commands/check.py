@@ -10,6 +10,8 @@ from petfmri.commands.choices import choice_problems, choices
 from petfmri.commands.context import cohort_of, config_problems, n_cores, reference_name
 from petfmri.config import Study, load_study
 from petfmri.errors import DatasetError, Problem
+from petfmri.pet.kinetics.models import MODELS
+from petfmri.pet.kinetics.operator import LATEST_START_S
 from petfmri.study.bids import Cohort
 from petfmri.study.checks import check_cohort
 
@@ -43,6 +45,7 @@ def find_problems(study: Study, cohort: Cohort, *, voxels: bool = True) -> list[
     return (
         config_problems(study)
         + choice_problems(study)
+        + late_scans(study, cohort)
         + check_cohort(
             cohort,
             columns=[getattr(study.columns, role) for role in sorted(named)],
@@ -52,6 +55,36 @@ def find_problems(study: Study, cohort: Cohort, *, voxels: bool = True) -> list[
             n_threads=n_cores(None),
         )
     )
+
+
+def late_scans(study: Study, cohort: Cohort) -> list[Problem]:
+    """Warn of scans that begin too late for the kinetic models that the study names."""
+    models = {choice.model for choice in choices(study)}
+    kinetic = sorted(name for name in models if MODELS[name].needs != "window")
+    scans = [
+        scan
+        for person in cohort.participants
+        for session in person.sessions
+        for scan in session.pet
+    ]
+    problems = []
+    for scan in scans if kinetic else ():
+        try:
+            first = float(scan.sidecar["FrameTimesStart"][0])
+            late_s = first - float(scan.sidecar.get("InjectionStart", 0.0))
+        except (KeyError, IndexError, TypeError, ValueError):
+            continue  # told by the check of the sidecar
+        if late_s > LATEST_START_S:
+            problems.append(
+                Problem(
+                    scan.where("FrameTimesStart"),
+                    f"a first frame {late_s / 60:g} min after the injection",
+                    f"a scan from the injection on, for {', '.join(kinetic)}",
+                    "use SUVR, which needs only a late window",
+                    "warning",
+                )
+            )
+    return problems
 
 
 def require_usable(problems: list[Problem]) -> None:

@@ -308,10 +308,10 @@ def every_fit(
     left, bottom = place % columns, n_rows - 1 - place // columns
     x = left[:, None] + 0.05 + 0.85 * minutes / minutes[-1]
     with np.errstate(invalid="ignore"):
-        top = np.nanmax(np.hstack([measured, fitted]), axis=1, keepdims=True)
+        top = np.nanmax(np.abs(np.hstack([measured, fitted])), axis=1, keepdims=True)
         scale = 0.72 / np.where(top > 0, top, 1)
     for y, dots in ((measured, True), (fitted, False)):
-        heights = bottom[:, None] + 0.05 + scale * y
+        heights = bottom[:, None] + 0.05 + np.maximum(scale * y, 0)  # stays in its cell
         for chosen, color in ((~excluded, BLUE), (excluded, ORANGE)):
             if dots:
                 ax.plot(x[chosen].ravel(), heights[chosen].ravel(), ".", color=color, ms=1.6)
