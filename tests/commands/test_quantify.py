@@ -250,3 +250,14 @@ def test_check_warns_of_scans_too_late_for_the_model(tmp_path):
     (problem,) = late_scans(Study(**plan, pet={"model": "SRTM2"}), cohort)
     assert problem.severity == "warning" and "60 min" in problem.found
     assert late_scans(Study(**plan), cohort) == []
+
+
+def test_a_scan_that_fails_leaves_the_other_session_of_the_person(scans, capsys):
+    (table,) = (scans / "petprep/sub-02/ses-post/pet").glob("*_tacs.tsv")
+    curves = pd.read_csv(table, sep="\t")
+    curves[curves["frame_start"] >= 3600].to_csv(table, sep="\t", index=False)  # a late scan
+    assert main(["quantify", study(scans), "--n-procs", "1"]) == 1
+    failed = [line for line in capsys.readouterr().err.splitlines() if "failed:" in line]
+    assert failed and all("sub-02 ses-post" in line for line in failed)
+    rows = group(scans, "quantify/estimates").query("participant_id == 'sub-02'")
+    assert set(rows["session_id"]) == {"ses-pre"} and rows["value"].notna().all()

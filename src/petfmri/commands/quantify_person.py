@@ -152,22 +152,26 @@ def quantify_person(
             scan.forget()
     return Quantified(
         pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(),
-        pd.DataFrame(
-            {
-                "participant_id": person.id,
-                "session_id": session,
-                "reference": reference,
-                "pvc": pvc,
-                "k2prime": rate.value,
-                "k2prime_se": rate.se,
-                "n_curves": rate.n_curves,
-                "source": rate.source,
-            }
-            for (session, reference, pvc), rate in rates.items()
-        ),
+        _rate_table(person.id, rates),
         fits,
         pd.DataFrame(tstars),
         list(dict.fromkeys(problems)),  # choices often fail for one reason
+    )
+
+
+def _rate_table(participant: str, rates: Mapping[tuple[str, str, str], K2Prime]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "participant_id": participant,
+            "session_id": session,
+            "reference": reference,
+            "pvc": pvc,
+            "k2prime": rate.value,
+            "k2prime_se": rate.se,
+            "n_curves": rate.n_curves,
+            "source": rate.source,
+        }
+        for (session, reference, pvc), rate in rates.items()
     )
 
 
@@ -186,7 +190,7 @@ def _inputs(
     if model.needs_k2prime and study.pet.k2prime != "none":
         key = (session, choice.reference, choice.pvc)
         if key not in rates:
-            rates |= _rates(person, choice, study)
+            rates |= _rates(person, session, choice, study)
         rate = rates[key]
     plasma = None
     if model.needs == "plasma":
@@ -225,18 +229,20 @@ def _straight_from(curves: ScanCurves, inputs: Inputs) -> float | None:
         return None
 
 
-def _rates(person: Person, choice: Choice, study: Study) -> dict[tuple[str, str, str], K2Prime]:
+def _rates(
+    person: Person, session: str, choice: Choice, study: Study
+) -> dict[tuple[str, str, str], K2Prime]:
     """Find k2' of every session: of its own scan, shared by them, or given."""
     setting = study.pet.k2prime
-    keys = {session: (session, choice.reference, choice.pvc) for session in person.scans}
+    keys = {label: (label, choice.reference, choice.pvc) for label in person.scans}
     if not isinstance(setting, str):
         given = K2Prime(setting.value, float("nan"), 0, setting.source)
         return dict.fromkeys(keys.values(), given)
     found = {}
-    for session, scan in person.scans.items():
-        curves = scan.curves(choice.pvc)
+    for label in (session,) if setting == "scan" else person.scans:  # one scan may fail alone
+        curves = person.scans[label].curves(choice.pvc)
         reference = curves.references[choice.reference]
-        found[keys[session]] = scan_k2prime(
+        found[keys[label]] = scan_k2prime(
             curves.tac[curves.brain], reference, curves.schedule, weights=curves.weights
         )
     if setting == "shared":
