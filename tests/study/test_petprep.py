@@ -10,7 +10,7 @@ from petfmri.errors import DatasetError, FrameError
 from petfmri.study.bids import Scan, read_cohort
 from petfmri.study.check_pet import sidecar_problems
 from petfmri.study.files import read_json, write_table
-from petfmri.study.petprep import petprep_participants, petprep_problems, read_petprep_tacs
+from petfmri.study.petprep import petprep_participants, read_petprep_study, read_petprep_tacs
 from petfmri.study.tables import cohort_table
 
 START, END = [0.0, 600.0, 1800.0], [600.0, 1800.0, 3600.0]
@@ -114,10 +114,13 @@ def test_unknown_units_absent_tables_and_wrong_times_are_refused(tmp_path):
 def test_problems_of_a_study_are_collected(tmp_path):
     write_tacs(tmp_path)
     write_tacs(tmp_path, ses="ses-post", Pons=[np.nan] * 3)
-    error, warning = petprep_problems(tmp_path, {"pre": "pre", "post": "post", "late": "late"})
+    scans, (error, warning) = read_petprep_study(
+        tmp_path, {"pre": "pre", "post": "post", "late": "late"}
+    )
     assert (error.severity, warning.severity) == ("error", "warning")
     assert "Pons" in error.found
     assert "ses-late" in warning.found
+    assert list(scans) == [("sub-01", "ses-pre")]
 
 
 # Real data: ten people, twenty scans
@@ -133,7 +136,7 @@ def test_every_real_scan_is_read(ds004869):
     people = petprep_participants(folder)
     assert list(people) == [f"sub-{n:02d}" for n in range(1, 11)]
     assert set(people.values()) == {("ses-baseline", "ses-blocked")}
-    assert petprep_problems(folder, {"pre": "baseline", "post": "blocked"}) == []
+    assert read_petprep_study(folder, {"pre": "baseline", "post": "blocked"})[1] == []
     for person in people:
         scans = [read_petprep_tacs(folder, person, ses) for ses in people[person]]
         for scan in scans:

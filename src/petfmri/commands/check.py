@@ -30,10 +30,11 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _check_petprep(study: Study, folder: Path) -> int:
     """Check the curves of a study that compares PETPrep's tables."""
-    from petfmri.study.petprep import petprep_problems
+    from petfmri.study.petprep import read_petprep_study
 
     roles = {"pre": study.sessions.pre, "post": study.sessions.post}
-    problems = choice_problems(study) + petprep_problems(folder, roles, trc=study.pet.tracer)
+    _, found = read_petprep_study(folder, roles, trc=study.pet.tracer)
+    problems = choice_problems(study) + found
     report(problems)
     print(f"`compare` would compare the curves of {folder}; primary outcome: {study.primary}")
     return 2 if any(problem.severity == "error" for problem in problems) else 0

@@ -141,9 +141,9 @@ def tables_of(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
         return kinpar_tables(study, study.derivatives.kinpar)
     from_tables = study.derivatives.petprep is not None
     if study.derivatives.petprep is not None and study.pet.model == "SUVR":
-        from petfmri.commands.petprep import petprep_tables
+        from petfmri.commands.petprep import petprep_scans, petprep_tables
 
-        return petprep_tables(study, study.derivatives.petprep)
+        return petprep_tables(study, petprep_scans(study))
     problems = [] if from_tables else config_problems(study) + stale(study, "run")
     if study.pet.model != "SUVR" or study.pet.pvc != "none":
         problems += stale(study, "quantify")

@@ -14,7 +14,13 @@ import pandas as pd
 from petfmri.commands.arterial import Arterial
 from petfmri.commands.choices import Choice
 from petfmri.commands.context import cohort_of, reference_name
-from petfmri.commands.petprep import full_sidecar, grey_structures, raw_pet, reference_regions
+from petfmri.commands.petprep import (
+    Scans,
+    full_sidecar,
+    grey_structures,
+    raw_pet,
+    reference_regions,
+)
 from petfmri.commands.quantify_person import Person
 from petfmri.commands.run import names_of, settings_of
 from petfmri.commands.scan_curves import UNLIMITED_S, ImageScan, ScanCurves
@@ -25,12 +31,8 @@ from petfmri.pet.frames import FrameSchedule
 from petfmri.pet.psf import psf_fwhm_mm
 from petfmri.study.bids import Scan
 from petfmri.study.layout import Names
-from petfmri.study.names import parse_name, with_prefix
-from petfmri.study.petprep import (
-    PetprepTacs,
-    petprep_participants,
-    read_petprep_tacs,
-)
+from petfmri.study.names import parse_name
+from petfmri.study.petprep import PetprepTacs
 from petfmri.typing import FloatArray
 
 NO_NUCLIDE = "The nuclide is not stated: frames weigh by their duration alone, not by decay."
@@ -108,26 +110,15 @@ class TableScan:
         return self.found
 
 
-def petprep_people(study: Study, chosen: Sequence[Choice]) -> list[Person]:
-    """Read everybody's curves.
-
-    Raises
-    ------
-    DatasetError
-        With every problem of the curves.
-    """
-    folder = study.derivatives.petprep
-    assert folder is not None
-    roles = {"pre": study.sessions.pre, "post": study.sessions.post}
+def petprep_people(study: Study, chosen: Sequence[Choice], found: Scans) -> list[Person]:
+    """Gather each person's scans of those `found`."""
     tracer = study.pet.tracer
     people = []
-    for participant, sessions in petprep_participants(folder).items():
+    for participant in dict.fromkeys(participant for participant, _ in found):
         scans, blood, seg = {}, {}, None
-        for label in roles.values():
-            session = with_prefix("ses", label)
-            if session not in sessions:
+        for (owner, session), scan in found.items():
+            if owner != participant:
                 continue
-            scan = read_petprep_tacs(folder, participant, session, trc=tracer)
             scans[session] = TableScan(_table_curves(scan, study, chosen))
             name = parse_name(scan.path.name)
             entities = dict(name.entities) if name else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +22,7 @@ from petfmri.study.group import REGION_COLUMNS, SESSION_COLUMNS
 from petfmri.study.names import parse_name, with_prefix
 from petfmri.study.petprep import (
     PetprepTacs,
-    petprep_participants,
-    petprep_problems,
-    read_petprep_tacs,
+    read_petprep_study,
 )
 from petfmri.study.reader import Reader
 
@@ -36,41 +35,52 @@ RAW_ENTITIES = ("sub", "ses", "task", "acq", "trc", "rec", "run")
 CEREBELLUM = ("*cerebellum-cortex*",)
 
 
-def petprep_tables(study: Study, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Make ``group/regions.tsv`` and ``group/sessions.tsv`` of PETPrep derivatives.
+Scans = Mapping[tuple[str, str], PetprepTacs]
+
+
+def petprep_scans(study: Study) -> Scans:
+    """Read the curves of every participant and session.
+
+    Raises
+    ------
+    DatasetError
+        With every problem of the curves.
+    """
+    assert study.derivatives.petprep is not None
+    scans, problems = read_petprep_study(
+        study.derivatives.petprep, _roles(study), trc=study.pet.tracer
+    )
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise DatasetError.of(errors)
+    return scans
+
+
+def petprep_tables(study: Study, scans: Scans) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Make ``group/regions.tsv`` and ``group/sessions.tsv`` of PETPrep's curves.
 
     Raises
     ------
     ConfigError
         If the reference is not named by regions of the tables.
-    DatasetError
-        With every problem of the curves.
     """
-    roles = {"pre": study.sessions.pre, "post": study.sessions.post}
-    errors = [
-        problem
-        for problem in petprep_problems(folder, roles, trc=study.pet.tracer)
-        if problem.severity == "error"
-    ]
-    if errors:
-        raise DatasetError.of(errors)
+    role_of = {with_prefix("ses", label): role for role, label in _roles(study).items()}
     regions, sessions = [], []
-    for participant, found in petprep_participants(folder).items():
-        for role, label in roles.items():
-            session = with_prefix("ses", label)
-            if session not in found:
-                continue
-            scan = read_petprep_tacs(folder, participant, session, trc=study.pet.tracer)
-            rows = _suvr_rows(scan, study)
-            row = {"participant_id": participant, "session_id": session, "role": role}
-            if rows["volume_mm3"].notna().all():
-                grey = grey_matter(rows, str(scan.path))
-                row |= {} if grey is None else {"suvr_grey": grey}
-            rows.insert(0, "participant_id", participant)
-            rows.insert(1, "session_id", session)
-            regions.append(rows)
-            sessions.append(row)
+    for (participant, session), scan in scans.items():
+        rows = _suvr_rows(scan, study)
+        row = {"participant_id": participant, "session_id": session, "role": role_of[session]}
+        if rows["volume_mm3"].notna().all():
+            grey = grey_matter(rows, str(scan.path))
+            row |= {} if grey is None else {"suvr_grey": grey}
+        rows.insert(0, "participant_id", participant)
+        rows.insert(1, "session_id", session)
+        regions.append(rows)
+        sessions.append(row)
     return _written(study, pd.concat(regions, ignore_index=True), pd.DataFrame(sessions))
+
+
+def _roles(study: Study) -> dict[str, str]:
+    return {"pre": study.sessions.pre, "post": study.sessions.post}
 
 
 def _suvr_rows(scan: PetprepTacs, study: Study) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from petfmri.commands.choices import Choice, choice_problems, choices
 from petfmri.commands.context import config_problems, group_folder, n_cores, resolved
 from petfmri.commands.overview import write_overview
 from petfmri.commands.people import image_people, petprep_people
-from petfmri.commands.petprep import petprep_tables
+from petfmri.commands.petprep import petprep_scans, petprep_tables
 from petfmri.commands.quantify_person import Person, Quantified, quantify_person
 from petfmri.commands.stale import stale
 from petfmri.commands.tables import read_group_tables
@@ -114,9 +114,11 @@ def quantify(
     if problems:
         raise ConfigError.of(problems)
     chosen = choices(study)
-    read = image_people if study.derivatives.petprep is None else petprep_people
-    base = _base(study)  # checks every curve
-    people = read(study, chosen)
+    if study.derivatives.petprep is None:
+        base, people = read_group_tables(study), image_people(study, chosen)
+    else:
+        scans = petprep_scans(study)
+        base, people = petprep_tables(study, scans), petprep_people(study, chosen, scans)
     rois = _rois(study, base[0])
     folder = group_folder(study, "quantify")
     for name in ("estimates", "k2prime", "tstar", "multiverse"):  # of an earlier call
@@ -176,13 +178,6 @@ def _rois(study: Study, regions: pd.DataFrame) -> dict[str, list[str]]:
     if problems:
         raise ConfigError.of(problems)
     return rois
-
-
-def _base(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read the group tables to which the declared choice is added."""
-    if study.derivatives.petprep is not None:
-        return petprep_tables(study, study.derivatives.petprep)
-    return read_group_tables(study)
 
 
 def _each(people: Sequence[Person], work: partial[Quantified], n_procs: int) -> list[Quantified]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from petfmri.errors import StatisticsError
 from petfmri.statistics.pairing import Paired, complete_cases
@@ -213,7 +213,7 @@ def fisher_interval(
     >>> round(float(low[0]), 3), round(float(high[0]), 3)
     (0.156, 0.736)
     """
-    half = stats.norm.isf((1 - confidence) / 2) / np.sqrt(n - 3)
+    half = -special.ndtri((1 - confidence) / 2) / np.sqrt(n - 3)
     z = np.arctanh(np.clip(r, -1 + 1e-15, 1 - 1e-15))
     return np.tanh(z - half), np.tanh(z + half)
 
@@ -226,7 +226,7 @@ def critical_r(n: int, *, alpha: float = 0.05) -> float:
     >>> round(critical_r(11), 2)
     0.6
     """
-    t = stats.t.isf(alpha / 2, n - 2)
+    t = -special.stdtrit(n - 2, alpha / 2)
     return float(t / np.sqrt(n - 2 + t**2))
 
 
@@ -238,7 +238,7 @@ def detectable_r(n: int, *, power: float = 0.8, alpha: float = 0.05) -> float:
     >>> round(detectable_r(11), 2)
     0.76
     """
-    return float(np.tanh((stats.norm.isf(alpha / 2) + stats.norm.isf(1 - power)) / np.sqrt(n - 3)))
+    return float(np.tanh(-(special.ndtri(alpha / 2) + special.ndtri(1 - power)) / np.sqrt(n - 3)))
 
 
 def _standardized(values: FloatArray, name: str) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from petfmri.errors import StatisticsError
 from petfmri.typing import BoolArray, FloatArray, IntArray
@@ -213,7 +213,7 @@ def detectable_effect(n: int, *, power: float = 0.8, alpha: float = 0.05) -> flo
     0.94
     """
     _check_persons(n)
-    critical = stats.t.isf(alpha / 2, n - 1)
+    critical = -special.stdtrit(n - 1, alpha / 2)
     return float(special.nctdtrinc(n - 1, 1 - power, critical) / np.sqrt(n))
 
 

@@ -117,10 +117,10 @@ def read_petprep_tacs(
     )
 
 
-def petprep_problems(
+def read_petprep_study(
     folder: Path, sessions: Mapping[str, str], **entities: str | None
-) -> list[Problem]:
-    """Find every problem of the curves of a study at once.
+) -> tuple[dict[tuple[str, str], PetprepTacs], list[Problem]]:
+    """Read the curves of every scan, and find every problem of them at once.
 
     Parameters
     ----------
@@ -130,9 +130,15 @@ def petprep_problems(
         Role to session, with or without prefix.
     **entities : str or None
         As in `read_petprep_tacs`.
+
+    Returns
+    -------
+    dict of (participant, session) to PetprepTacs
+        Without those that have errors.
+    list of Problem
     """
     roles = {role: with_prefix("ses", label) for role, label in sessions.items()}
-    problems = []
+    scans, problems = {}, []
     for participant, found in petprep_participants(folder).items():
         for role, label in roles.items():
             if label not in found:
@@ -147,10 +153,12 @@ def petprep_problems(
                 )
                 continue
             try:
-                read_petprep_tacs(folder, participant, label, **entities)
+                scans[participant, label] = read_petprep_tacs(
+                    folder, participant, label, **entities
+                )
             except (DatasetError, FrameError) as error:
                 problems += error.problems
-    return problems
+    return scans, problems
 
 
 def _is_tacs(name: Name) -> bool:
