@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
-NAMES = ("spine", "pet")
+NAMES = ("spine", "pet", "images")
 
 
 class Bar(NamedTuple):
