@@ -1,0 +1,61 @@
+"""What the branches of one participant's workflow share: nodes, names and what they hand on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nipype import Node, Workflow
+
+from petfmri.study.layout import Names
+from petfmri.workflows.build import Source, add, deliver
+from petfmri.workflows.values import Settings
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The nodes of the anatomical branch that the others read."""
+
+    t1w: Node
+    brain: Node
+    tissues: Node
+    atlas: Node
+    reference: Node
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """The nodes of one scan: its motion, its place in the T1w, its regional values."""
+
+    motion: Node
+    xfm: Node
+    regional: Node
+
+
+class Steps:
+    """Adds steps to the workflow of one participant."""
+
+    anatomy: Anatomy
+
+    def __init__(
+        self, workflow: Workflow, output: Path, participant: str, settings: Settings
+    ) -> None:
+        self.workflow, self.settings = workflow, settings
+        self.names = Names(
+            output, participant, settings.seg, settings.tracer, settings.reference, settings.task
+        )
+
+    def _add(self, name: str, interface: Any, **inputs: Any) -> Node:
+        return add(self.workflow, name, interface, **inputs)
+
+    def _deliver(
+        self, name: str, files: Mapping[Path, Source], sidecars: Mapping[Path, Any] | None = None
+    ) -> None:
+        deliver(self.workflow, name, files, sidecars)
+
+
+def word(label: str) -> str:
+    """Turn a BIDS label into a node name."""
+    return label.replace("-", "_")
