@@ -24,6 +24,7 @@ def test_a_row_is_the_mean_of_neighbours_standardised():
     }
     found = collected(series, masks, rows={"GM": 2, "CSF": 1})
     assert found.tissues == ("GM", "GM", "CSF")
+    assert list(found.table()) == ["GM000", "GM001", "CSF000"]
     row = series[:, 2:].mean(axis=1)
     time = np.arange(4)
     left = row - np.polyval(np.polyfit(time, row, 1), time)

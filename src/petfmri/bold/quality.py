@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import sparse
 
@@ -42,6 +44,12 @@ class RunQuality:
     carpet: FloatArray
     tissues: tuple[str, ...]
     tsnr: float
+
+    def table(self) -> pd.DataFrame:
+        """Tabulate the carpet, two decimals, columns GM000, GM001, ... CSF029."""
+        number = {tissue: count() for tissue in dict.fromkeys(self.tissues)}
+        columns = [f"{tissue}{next(number[tissue]):03d}" for tissue in self.tissues]
+        return pd.DataFrame(self.carpet.round(2), columns=columns)
 
 
 class QualityCollector:

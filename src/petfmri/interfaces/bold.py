@@ -15,6 +15,7 @@ from petfmri.bold.confounds import confounds_table
 from petfmri.bold.denoise import denoise
 from petfmri.bold.dummy import count_dummy_volumes
 from petfmri.bold.pooling import pool_runs
+from petfmri.bold.quality import QualityCollector
 from petfmri.bold.series import SignalCollector
 from petfmri.images.boundary import refine
 from petfmri.images.coregistration import align_rigidly
@@ -131,6 +132,8 @@ class BoldSignalsOutputSpec(TraitedSpec):
     series = File(desc="raw parcel series, one column per region")
     confounds = File(desc="with fMRIPrep's column names")
     coverage = File(desc="name, coverage and, where a region is missing, why")
+    carpet = File(desc="standardised signals of groups of voxels, one column each")
+    scores = File(desc="one row: tsnr")
 
 
 class BoldSignals(Step):
@@ -167,6 +170,14 @@ class BoldSignals(Step):
             where=where,
             **{name: mask[needed] for name, mask in masks.items()},
         )
+        watched = QualityCollector(
+            {
+                "GM": seen & (labels[needed] > 0),
+                "WM": seen & masks["white_matter"][needed],
+                "CSF": seen & masks["csf"][needed],
+            },
+            dummy=self.inputs.dummy,
+        )
         for volume in resample_frames(
             volumes,
             volumes.affine,
@@ -176,7 +187,8 @@ class BoldSignals(Step):
             where=needed.reshape(grid.shape),
         ):
             collector.add(volume)
-        run = collector.finish()
+            watched.add(volume)
+        run, quality = collector.finish(), watched.finish()
         moved = read_table(Path(self.inputs.parameters))
         confounds = confounds_table(
             run,
@@ -195,6 +207,8 @@ class BoldSignals(Step):
             ),
             "confounds": write_table(confounds, folder / "confounds.tsv"),
             "coverage": write_table(coverage, folder / "coverage.tsv"),
+            "carpet": write_table(quality.table(), folder / "carpet.tsv"),
+            "scores": write_table(pd.DataFrame([{"tsnr": quality.tsnr}]), folder / "scores.tsv"),
         }
 
 

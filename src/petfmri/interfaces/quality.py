@@ -7,7 +7,7 @@ from typing import Any
 
 import nibabel as nib
 import pandas as pd
-from nipype.interfaces.base import File, TraitedSpec
+from nipype.interfaces.base import File, TraitedSpec, isdefined
 
 from petfmri.atlases import load_template
 from petfmri.images.boundary import edge_agreement, find_boundary
@@ -18,7 +18,7 @@ from petfmri.images.resampling import Grid, carry_mask
 from petfmri.images.tissues import Tissues
 from petfmri.images.transform_files import read_affine, read_warp
 from petfmri.interfaces.base import Step, StepInputSpec
-from petfmri.study.files import write_table
+from petfmri.study.files import read_table, write_table
 
 CHECK_MM = 3.0  # voxel size at which brains are compared
 
@@ -58,6 +58,7 @@ class AlignmentQualityInputSpec(StepInputSpec):
     brain_mask = File(exists=True, mandatory=True)
     grey = File(exists=True, mandatory=True, desc="share of grey matter, on the T1w grid")
     white = File(exists=True, mandatory=True)
+    more = File(exists=True, desc="one row of other scores, to be told beside these")
 
 
 class AlignmentQuality(Step):
@@ -74,4 +75,7 @@ class AlignmentQuality(Step):
             "nmi": alignment_score(image, nib.load(self.inputs.t1w), xfm, near),
             "edge_agreement": edge_agreement(image, ~xfm, boundary),
         }
-        return {"metrics": write_table(pd.DataFrame([scores]), folder / "metrics.tsv")}
+        table = pd.DataFrame([scores])
+        if isdefined(self.inputs.more):
+            table = table.join(read_table(Path(self.inputs.more)))
+        return {"metrics": write_table(table, folder / "metrics.tsv")}

@@ -66,7 +66,7 @@ class AnatomicalBranch(Steps):
                 self.names.anat("dseg", ".tsv", seg=self.names.seg): (atlas, "regions"),
             },
         )
-        return Anatomy(bias, brain, tissues, atlas, reference)
+        return Anatomy(bias, brain, tissues, template, atlas, reference)
 
     def _reference(
         self, name: str, lesions: Sequence[Path], atlas: Node, **in_place: Source

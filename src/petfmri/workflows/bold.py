@@ -75,6 +75,10 @@ class BoldBranch(Steps):
                 made.regional,
                 "coverage",
             ),
+            self.names.func(sid, "timeseries", ".tsv", run=run, desc="carpet"): (
+                made.regional,
+                "carpet",
+            ),
         }
         self._deliver(f"{name}_deliver_bold", files)
 

@@ -10,6 +10,8 @@ from nipype import Node, Workflow
 from petfmri.workflows.anatomical import AnatomicalBranch
 from petfmri.workflows.bold import BoldBranch
 from petfmri.workflows.pet import PetBranch
+from petfmri.workflows.quality import QualityBranch
+from petfmri.workflows.steps import word
 from petfmri.workflows.values import SessionScans, Settings
 
 
@@ -48,19 +50,26 @@ def participant_workflow(
     return builder.workflow
 
 
-class _Builder(AnatomicalBranch, PetBranch, BoldBranch):
+class _Builder(AnatomicalBranch, PetBranch, BoldBranch, QualityBranch):
     """Adds the steps of one participant to a workflow."""
 
     def build(self, t1w: Path, sessions: Sequence[SessionScans], lesions: Sequence[Path]) -> None:
         """Add every step."""
         self.anatomy = self._anatomical(t1w, lesions)
+        self._anat_quality()
         cleaned: dict[str, Node] = {}
         for session in sessions:
             runs = [self._bold_run(session.id, n, run) for n, run in enumerate(session.runs, 1)]
+            for number, (made, run) in enumerate(zip(runs, session.runs, strict=True), 1):
+                target = self.names.func(session.id, "metrics", ".tsv", run=run.run, desc="quality")
+                name = f"{word(session.id)}_run_{number}_bold"
+                self._alignment_quality(name, made, target, (made.regional, "scores"))
             if runs:
                 cleaned[session.id] = self._clean(session, runs)
             if session.pet is not None:
                 quantified = self._pet(session, session.pet)
+                target = self.names.pet(session.id, "metrics", ".tsv", desc="quality")
+                self._alignment_quality(f"{word(session.id)}_pet", quantified, target)
                 if runs:
                     self._join(session, session.pet, quantified, runs[0])
         if cleaned:

@@ -21,6 +21,7 @@ class Anatomy:
     t1w: Node
     brain: Node
     tissues: Node
+    template: Node
     atlas: Node
     reference: Node
 
