@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import nibabel as nib
 import numpy as np
@@ -23,7 +23,7 @@ from petfmri.typing import FloatArray
 FNIRT_FIELD = 2006  # NIfTI intent of a displacement field of fnirt, relative
 KNOWN = "ITK .txt, .mat, .h5 or a displacement field; flirt .mat; fnirt field; FreeSurfer .lta"
 
-Image = nib.Nifti1Image | None
+Image: TypeAlias = nib.Nifti1Image | None
 
 
 def read_transform(path: Path, *, reference: Image = None, moving: Image = None) -> Transform:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nipype import Node, Workflow
 
+from petfmri.study.adopted import AdoptedAnat
 from petfmri.workflows.anatomical import AnatomicalBranch
 from petfmri.workflows.bold import BoldBranch
 from petfmri.workflows.pet import PetBranch
@@ -21,6 +22,7 @@ def participant_workflow(
     output: Path,
     settings: Settings,
     lesions: Sequence[Path] = (),
+    adopted: AdoptedAnat | None = None,
 ) -> Workflow:
     """Build the workflow of one participant.
 
@@ -36,6 +38,8 @@ def participant_workflow(
     settings : Settings
     lesions : sequence of Path
         Masks on the T1w grid from which the reference region keeps away.
+    adopted : AdoptedAnat, optional
+        What of the anatomy another program has made already; that of a scan is with the scan.
 
     Returns
     -------
@@ -44,16 +48,22 @@ def participant_workflow(
         own, so that what fails in one leaves the results of the others.
     """
     builder = _Builder(Workflow(name=participant.replace("-", "_")), output, participant, settings)
-    builder.build(t1w, sessions, lesions)
+    builder.build(t1w, sessions, lesions, adopted or AdoptedAnat())
     return builder.workflow
 
 
 class _Builder(AnatomicalBranch, PetBranch, BoldBranch):
     """Adds the steps of one participant to a workflow."""
 
-    def build(self, t1w: Path, sessions: Sequence[SessionScans], lesions: Sequence[Path]) -> None:
-        """Add every step."""
-        self.anatomy = self._anatomical(t1w, lesions)
+    def build(
+        self,
+        t1w: Path,
+        sessions: Sequence[SessionScans],
+        lesions: Sequence[Path],
+        adopted: AdoptedAnat,
+    ) -> None:
+        """Add every step that nobody has done yet."""
+        self.anatomy = self._anatomical(t1w, lesions, adopted)
         cleaned: dict[str, Node] = {}
         for session in sessions:
             runs = [self._bold_run(session.id, n, run) for n, run in enumerate(session.runs, 1)]
