@@ -10,7 +10,7 @@ from nipype.interfaces.base import File, TraitedSpec, traits
 
 from petfmri.atlases import load_atlas, load_template
 from petfmri.images.bias import correct_bias
-from petfmri.images.brain import extract_brain
+from petfmri.images.brain import extract_brain, template_affine
 from petfmri.images.erosion import deep_tissue
 from petfmri.images.labels import labels_in_grey
 from petfmri.images.registration import Greedy
@@ -18,6 +18,7 @@ from petfmri.images.resampling import Grid, carry_labels, sampled_warp
 from petfmri.images.template import normalise
 from petfmri.images.tissues import carry_tissues, segment_tissues
 from petfmri.images.transform_files import read_affine, read_warp, write_affine, write_warp
+from petfmri.images.transforms import Transform
 from petfmri.interfaces.base import Step, StepInputSpec
 from petfmri.study.files import write_table
 
@@ -101,6 +102,25 @@ class SegmentTissues(Step):
         return {name: folder / f"{name}.nii.gz" for name in outputs}
 
 
+class AlignTemplateInputSpec(StepInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="T1w")
+
+
+class AlignTemplateOutputSpec(TraitedSpec):
+    xfm = File(desc="affine: T1w points to template points")
+
+
+class AlignTemplate(Step):
+    """Find the template's affine where the brain is known already."""
+
+    input_spec = AlignTemplateInputSpec
+    output_spec = AlignTemplateOutputSpec
+
+    def step(self, folder: Path) -> dict[str, Any]:
+        xfm = template_affine(nib.load(self.inputs.in_file), load_template(), Greedy())
+        return {"xfm": write_affine(xfm, folder / "xfm.txt")}
+
+
 class NormaliseInputSpec(StepInputSpec):
     in_file = File(exists=True, mandatory=True, desc="T1w without bias field")
     brain_mask = File(exists=True, mandatory=True)
@@ -127,16 +147,21 @@ class Normalise(Step):
             Greedy(),
             initial=read_affine(Path(self.inputs.initial)),
         )
-        spacing_mm = max(FIELD_MM, float(Grid.of(t1w).spacing_mm.min()))
-        on_t1w, on_template = (
-            Grid.of(image).spaced(spacing_mm) for image in (t1w, load_template().head)
-        )
-        return {
-            "to_template": write_warp(sampled_warp(xfm, on_t1w), folder / "to_template.nii.gz"),
-            "from_template": write_warp(
-                sampled_warp(~xfm, on_template), folder / "from_template.nii.gz"
-            ),
-        }
+        return write_fields(xfm, ~xfm, t1w, folder)
+
+
+def write_fields(
+    to_template: Transform, from_template: Transform, t1w: nib.Nifti1Image, folder: Path
+) -> dict[str, Path]:
+    """Sample a transform and its inverse as fields, each on the grid that it fills."""
+    spacing_mm = max(FIELD_MM, float(Grid.of(t1w).spacing_mm.min()))
+    fields = {
+        "to_template": sampled_warp(to_template, Grid.of(t1w).spaced(spacing_mm)),
+        "from_template": sampled_warp(
+            from_template, Grid.of(load_template().head).spaced(spacing_mm)
+        ),
+    }
+    return {name: write_warp(field, folder / f"{name}.nii.gz") for name, field in fields.items()}
 
 
 class CarryAtlasInputSpec(StepInputSpec):

@@ -8,30 +8,37 @@ from pathlib import Path
 from nipype import Node
 
 from petfmri.interfaces import anat
+from petfmri.interfaces.adopt import AdoptAnatomy
 from petfmri.interfaces.reference import BuildReference
+from petfmri.study.adopted import TEMPLATE, AdoptedAnat
 from petfmri.study.names import bids_label
 from petfmri.workflows.build import Source
 from petfmri.workflows.steps import Anatomy, Steps
 
-TEMPLATE = "MNI152NLin2009cAsym"
+ADOPTED = ("t1w", "mask", "grey", "white", "csf", "to_template", "from_template")
 
 
 class AnatomicalBranch(Steps):
     """Adds bias field, brain, tissues, template, atlas and reference regions."""
 
-    def _anatomical(self, t1w: Path, lesions: Sequence[Path]) -> Anatomy:
-        brain = self._add("brain", anat.ExtractBrain(), mem_gb=1.5, in_file=t1w)
+    def _anatomical(self, t1w: Path, lesions: Sequence[Path], adopted: AdoptedAnat) -> Anatomy:
+        kept = self._adopt(adopted)
+        t1w, brain = adopted.t1w or t1w, kept
+        if not adopted.mask:
+            brain = self._add("brain", anat.ExtractBrain(), mem_gb=1.5, in_file=t1w)
         mask = (brain, "mask")
-        bias = self._add("bias", anat.CorrectBias(), mem_gb=1, in_file=t1w, brain_mask=mask)
+        bias = kept or self._add("bias", anat.CorrectBias(), mem_gb=1, in_file=t1w, brain_mask=mask)
         even = {"in_file": (bias, "out_file"), "brain_mask": mask}
-        template = self._add("template", anat.Normalise(), mem_gb=2, **even, initial=(brain, "xfm"))
-        tissues = self._add(
-            "tissues",
-            anat.SegmentTissues(),
-            mem_gb=1.5,
-            **even,
-            xfm=(template, "to_template"),
-        )
+        template = self._template(kept, adopted, brain, even)
+        tissues = kept
+        if not adopted.grey:
+            tissues = self._add(
+                "tissues",
+                anat.SegmentTissues(),
+                mem_gb=1.5,
+                **even,
+                xfm=(template, "to_template"),
+            )
         in_place = {"t1w": (bias, "out_file"), "xfm": (template, "to_template")}
         in_place |= {name: (tissues, name) for name in ("grey", "white", "csf")}
         atlas = self._add(
@@ -67,6 +74,25 @@ class AnatomicalBranch(Steps):
             },
         )
         return Anatomy(bias, brain, tissues, template, atlas, reference)
+
+    def _adopt(self, adopted: AdoptedAnat) -> Node | None:
+        """Add the step that hands on what another program made; it estimates nothing."""
+        if not adopted:
+            return None
+        files = {item: getattr(adopted, item) for item in ADOPTED}
+        return self._add("adopt_anatomy", AdoptAnatomy(), mem_gb=2, **files)
+
+    def _template(
+        self, kept: Node | None, adopted: AdoptedAnat, brain: Node, even: dict[str, Source]
+    ) -> Node:
+        if adopted.to_template or adopted.from_template:
+            return kept
+        start = brain
+        if brain is kept:
+            start = self._add(
+                "template_start", anat.AlignTemplate(), mem_gb=1, in_file=even["in_file"]
+            )
+        return self._add("template", anat.Normalise(), mem_gb=2, **even, initial=(start, "xfm"))
 
     def _reference(
         self, name: str, lesions: Sequence[Path], atlas: Node, **in_place: Source

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nipype import Node, Workflow
 
+from petfmri.study.adopted import AdoptedAnat
 from petfmri.workflows.anatomical import AnatomicalBranch
 from petfmri.workflows.bold import BoldBranch
 from petfmri.workflows.pet import PetBranch
@@ -23,6 +24,7 @@ def participant_workflow(
     output: Path,
     settings: Settings,
     lesions: Sequence[Path] = (),
+    adopted: AdoptedAnat | None = None,
 ) -> Workflow:
     """Build the workflow of one participant.
 
@@ -38,6 +40,8 @@ def participant_workflow(
     settings : Settings
     lesions : sequence of Path
         Masks on the T1w grid from which the reference region keeps away.
+    adopted : AdoptedAnat, optional
+        What of the anatomy another program has made already; that of a scan is with the scan.
 
     Returns
     -------
@@ -46,16 +50,22 @@ def participant_workflow(
         own, so that what fails in one leaves the results of the others.
     """
     builder = _Builder(Workflow(name=participant.replace("-", "_")), output, participant, settings)
-    builder.build(t1w, sessions, lesions)
+    builder.build(t1w, sessions, lesions, adopted or AdoptedAnat())
     return builder.workflow
 
 
 class _Builder(AnatomicalBranch, PetBranch, BoldBranch, QualityBranch):
     """Adds the steps of one participant to a workflow."""
 
-    def build(self, t1w: Path, sessions: Sequence[SessionScans], lesions: Sequence[Path]) -> None:
-        """Add every step."""
-        self.anatomy = self._anatomical(t1w, lesions)
+    def build(
+        self,
+        t1w: Path,
+        sessions: Sequence[SessionScans],
+        lesions: Sequence[Path],
+        adopted: AdoptedAnat,
+    ) -> None:
+        """Add every step that nobody has done yet."""
+        self.anatomy = self._anatomical(t1w, lesions, adopted)
         self._anat_quality()
         cleaned: dict[str, Node] = {}
         for session in sessions:
@@ -63,7 +73,8 @@ class _Builder(AnatomicalBranch, PetBranch, BoldBranch, QualityBranch):
             for number, (made, run) in enumerate(zip(runs, session.runs, strict=True), 1):
                 target = self.names.func(session.id, "metrics", ".tsv", run=run.run, desc="quality")
                 name = f"{word(session.id)}_run_{number}_bold"
-                self._alignment_quality(name, made, target, (made.regional, "scores"))
+                scores = None if run.adopted.series else (made.regional, "scores")
+                self._alignment_quality(name, made, target, scores)
             if runs:
                 cleaned[session.id] = self._clean(session, runs)
             if session.pet is not None:

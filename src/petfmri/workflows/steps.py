@@ -35,6 +35,41 @@ class Aligned:
     regional: Node
 
 
+@dataclass(frozen=True)
+class AlignedRun(Aligned):
+    """The nodes of one run: also those that know its confounds and its dummy volumes."""
+
+    confounds: Node
+    dummy: Node
+
+
+@dataclass(frozen=True)
+class AlignedScan(Aligned):
+    """The nodes of one PET scan: also the frames that the join reads."""
+
+    frames: Frames
+
+
+@dataclass(frozen=True)
+class Frames:
+    """PET frames, what moves them and where they lie in the T1w.
+
+    Attributes
+    ----------
+    path : Path
+    motion : (node, output) or None
+        None where another program has corrected it.
+    xfm : (node, output)
+    chain : str
+        How the values came here, for sidecars.
+    """
+
+    path: Path
+    motion: Source | None
+    xfm: Source
+    chain: str
+
+
 class Steps:
     """Adds steps to the workflow of one participant."""
 
