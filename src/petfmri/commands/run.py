@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from petfmri.commands.adoption import adoption_line, adoption_roots, adoptions
 from petfmri.commands.check import find_problems, report, require_usable
 from petfmri.commands.context import atlas_of, cohort_of, n_cores, reference_name, resolved
 from petfmri.config import AtlasFiles, ReferenceLabels, Study, load_study
+from petfmri.errors import ConfigError, Problem
 from petfmri.study.adopted import Adopted, AdoptedBold, AdoptedPet
 from petfmri.study.adoption import sources_of
 from petfmri.study.bids import Cohort, Participant, Session, tracer_of
@@ -54,8 +56,10 @@ def run(
     """Process what is not current, write the group tables, and return the exit status."""
     from petfmri.execution.profiles import load_profile, total_memory_gb
     from petfmri.execution.provenance import is_current
+    from petfmri.workflows.memory import PROCESS_GB
 
-    chosen = load_profile(profile, n_procs=n_procs, memory_gb=mem_gb or 0.9 * total_memory_gb())
+    budget_gb = (mem_gb or 0.9 * total_memory_gb()) - PROCESS_GB  # this process leads the others
+    chosen = load_profile(profile, n_procs=n_procs, memory_gb=budget_gb)
     cohort = cohort_of(study, participants)
     settings = settings_of(study, cohort)
     adopted = adoptions(study, cohort)
@@ -70,6 +74,8 @@ def run(
         if not is_current(_record(study, person.id), made_from[person.id], outputs_in=study.output)
     ]
     failures: list[Failure] = []
+    if mem_gb is not None:
+        _require_memory(stale, mem_gb)
     if stale:
         if not checked:
             problems = find_problems(study, cohort, adopted=adopted)
@@ -86,6 +92,34 @@ def run(
     for failure in failures:
         print(f"failed: {failure}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _largest_step_gb(person: Participant) -> float:
+    """Estimate what the largest step of a participant takes, GB."""
+    from petfmri.workflows.memory import step_gb
+
+    scans = [scan.path for session in person.sessions for scan in (*session.pet, *session.bold)]
+    anatomy = [scan.path for scan in person.t1w]
+    return max(step_gb(*anatomy, scan) for scan in scans) if scans else step_gb(*anatomy)
+
+
+def _require_memory(people: Sequence[Participant], mem_gb: float) -> None:
+    """Refuse a limit within which not even one step at a time can stay."""
+    from petfmri.workflows.memory import PROCESS_GB
+
+    needs = {person.id: PROCESS_GB + _largest_step_gb(person) for person in people}
+    problems = [
+        Problem(
+            f"--mem-gb, {person}",
+            f"{mem_gb:g} GB",
+            f"at least {math.ceil(10 * need) / 10:g} GB, for images of this size",
+            "allow more",
+        )
+        for person, need in needs.items()
+        if need > mem_gb
+    ]
+    if problems:
+        raise ConfigError.of(problems)
 
 
 def settings_of(study: Study, cohort: Cohort) -> Settings:
@@ -170,6 +204,7 @@ def _process(
             builds,
             n_procs=n_procs,
             memory_gb=profile.plugin_args["memory_gb"],
+            participant_gb=max(map(_largest_step_gb, usable)),
             work_dir=work_dir,
             progress=shown,
         )

@@ -24,11 +24,13 @@ class StepInputSpec(BaseInterfaceInputSpec):
 class Step(SimpleInterface):
     """Read files, make one call, write files; `step` does it and returns the outputs.
 
-    `resamples` says whether the step interpolates image intensities.
+    `resamples` says whether the step interpolates image intensities, `reads_tables_only` that its
+    memory does not grow with images.
     """
 
     input_spec = StepInputSpec
     resamples = False
+    reads_tables_only = False
 
     def step(self, folder: Path) -> dict[str, Any]:
         raise NotImplementedError

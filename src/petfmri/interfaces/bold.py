@@ -234,6 +234,7 @@ class Denoise(Step):
 
     input_spec = DenoiseInputSpec
     output_spec = DenoiseOutputSpec
+    reads_tables_only = True
 
     def step(self, folder: Path) -> dict[str, Any]:
         runs, tables = [], [read_table(Path(path)) for path in self.inputs.series]
@@ -289,6 +290,7 @@ class Connectivity(Step):
 
     input_spec = ConnectivityInputSpec
     output_spec = ConnectivityOutputSpec
+    reads_tables_only = True
 
     def step(self, folder: Path) -> dict[str, Any]:
         atlas = read_table(Path(self.inputs.regions), ["name", "network", "structure"])

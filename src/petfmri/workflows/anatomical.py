@@ -25,9 +25,9 @@ class AnatomicalBranch(Steps):
         kept = self._adopt(adopted)
         t1w, brain = adopted.t1w or t1w, kept
         if not adopted.mask:
-            brain = self._add("brain", anat.ExtractBrain(), mem_gb=1.5, in_file=t1w)
+            brain = self._add("brain", anat.ExtractBrain(), in_file=t1w)
         mask = (brain, "mask")
-        bias = kept or self._add("bias", anat.CorrectBias(), mem_gb=1, in_file=t1w, brain_mask=mask)
+        bias = kept or self._add("bias", anat.CorrectBias(), in_file=t1w, brain_mask=mask)
         even = {"in_file": (bias, "out_file"), "brain_mask": mask}
         template = self._template(kept, adopted, brain, even)
         tissues = kept
@@ -35,7 +35,6 @@ class AnatomicalBranch(Steps):
             tissues = self._add(
                 "tissues",
                 anat.SegmentTissues(),
-                mem_gb=1.5,
                 **even,
                 xfm=(template, "to_template"),
             )
@@ -44,7 +43,6 @@ class AnatomicalBranch(Steps):
         atlas = self._add(
             "atlas",
             anat.CarryAtlas(),
-            mem_gb=1.5,
             **in_place,
             atlas=str(self.settings.atlas),
             atlas_table=str(self.settings.atlas_table or ""),
@@ -80,7 +78,7 @@ class AnatomicalBranch(Steps):
         if not adopted:
             return None
         files = {item: getattr(adopted, item) for item in ADOPTED}
-        return self._add("adopt_anatomy", AdoptAnatomy(), mem_gb=2, **files)
+        return self._add("adopt_anatomy", AdoptAnatomy(), **files)
 
     def _template(
         self, kept: Node | None, adopted: AdoptedAnat, brain: Node, even: dict[str, Source]
@@ -89,10 +87,8 @@ class AnatomicalBranch(Steps):
             return kept
         start = brain
         if brain is kept:
-            start = self._add(
-                "template_start", anat.AlignTemplate(), mem_gb=1, in_file=even["in_file"]
-            )
-        return self._add("template", anat.Normalise(), mem_gb=2, **even, initial=(start, "xfm"))
+            start = self._add("template_start", anat.AlignTemplate(), in_file=even["in_file"])
+        return self._add("template", anat.Normalise(), **even, initial=(start, "xfm"))
 
     def _reference(
         self, name: str, lesions: Sequence[Path], atlas: Node, **in_place: Source
@@ -100,7 +96,6 @@ class AnatomicalBranch(Steps):
         reference = self._add(
             f"reference_{bids_label(name)}",
             BuildReference(),
-            mem_gb=1.5,
             **in_place,
             segmentation=(atlas, "segmentation"),
             regions=(atlas, "regions"),

@@ -55,7 +55,6 @@ class BoldBranch(Steps):
         return self._add(
             f"{name}_bold_motion",
             bold.BoldMotion(),
-            mem_gb=1,
             in_file=run.path,
             dummy_scans=self.settings.dummy_scans,
         )
@@ -64,7 +63,6 @@ class BoldBranch(Steps):
         return self._add(
             f"{name}_bold_coregistration",
             bold.CoregisterBold(),
-            mem_gb=1,
             reference=(motion, "reference"),
             t1w=(self.anatomy.t1w, "out_file"),
             brain_mask=(self.anatomy.brain, "mask"),
@@ -76,7 +74,6 @@ class BoldBranch(Steps):
         return self._add(
             f"{name}_bold_signals",
             bold.BoldSignals(),
-            mem_gb=1.5,
             in_file=run.path,
             motion=(motion, "motion"),
             parameters=(motion, "parameters"),
@@ -97,7 +94,6 @@ class BoldBranch(Steps):
         return self._add(
             f"{name}_adopted_signals",
             adopt.AdoptedSignals(),
-            mem_gb=1,
             in_file=run.adopted.series,
             confounds=run.adopted.confounds,
             mask=run.adopted.mask,

@@ -9,12 +9,13 @@ from typing import Any
 from nipype import Merge, Node, Workflow
 
 from petfmri.interfaces.deliver import Deliver
+from petfmri.workflows.memory import PROCESS_GB
 
 Source = tuple[Node, str]
 
 
 def add(
-    workflow: Workflow, name: str, interface: Any, *, mem_gb: float = 0.5, **inputs: Any
+    workflow: Workflow, name: str, interface: Any, *, mem_gb: float = PROCESS_GB, **inputs: Any
 ) -> Node:
     """Add a node; an input given as (node, output) becomes an edge, any other value is set.
 

@@ -49,9 +49,10 @@ def participant_workflow(
         Named like the participant, with ``_`` for ``-``. Each branch ends in a delivery of its
         own, so that what fails in one leaves the results of the others.
     """
-    builder = _Builder(Workflow(name=participant.replace("-", "_")), output, participant, settings)
+    workflow = Workflow(name=participant.replace("-", "_"))
+    builder = _Builder(workflow, output, participant, settings, t1w)
     builder.build(t1w, sessions, lesions, adopted or AdoptedAnat())
-    return builder.workflow
+    return workflow
 
 
 class _Builder(AnatomicalBranch, PetBranch, BoldBranch, QualityBranch):

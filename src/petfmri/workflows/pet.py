@@ -58,7 +58,6 @@ class PetBranch(Steps):
         return self._add(
             f"{name}_pet_motion",
             pet.PetMotion(),
-            mem_gb=1.5,
             in_file=scan.path,
             sidecar=scan.sidecar,
         )
@@ -67,7 +66,6 @@ class PetBranch(Steps):
         return self._add(
             f"{name}_pet_coregistration",
             pet.CoregisterPet(),
-            mem_gb=1,
             reference=(motion, "reference"),
             t1w=(self.anatomy.t1w, "out_file"),
             brain_mask=(self.anatomy.brain, "mask"),
@@ -77,7 +75,6 @@ class PetBranch(Steps):
         return self._add(
             f"{name}_pet_regions",
             pet.RegionalPet(),
-            mem_gb=2,
             in_file=frames.path,
             sidecar=scan.sidecar,
             motion=frames.motion,
@@ -121,7 +118,6 @@ class PetBranch(Steps):
         joined = self._add(
             f"{word(session.id)}_pet_to_bold",
             pet.PetToBold(),
-            mem_gb=1,
             in_file=quantified.frames.path,
             sidecar=scan.sidecar,
             motion=quantified.frames.motion,

@@ -16,7 +16,6 @@ class QualityBranch(Steps):
         scored = self._add(
             "quality",
             quality.AnatQuality(),
-            mem_gb=1,
             t1w=(self.anatomy.t1w, "out_file"),
             brain_mask=(self.anatomy.brain, "mask"),
             to_template=(self.anatomy.template, "to_template"),
@@ -32,7 +31,6 @@ class QualityBranch(Steps):
         scored = self._add(
             f"{name}_quality",
             quality.AlignmentQuality(),
-            mem_gb=1,
             reference=(scan.motion, "reference"),
             xfm=(scan.xfm, "xfm"),
             t1w=(self.anatomy.t1w, "out_file"),

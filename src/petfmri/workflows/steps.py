@@ -11,6 +11,7 @@ from nipype import Node, Workflow
 
 from petfmri.study.layout import Names
 from petfmri.workflows.build import Source, add, deliver
+from petfmri.workflows.memory import PROCESS_GB, step_gb
 from petfmri.workflows.values import Settings
 
 
@@ -76,15 +77,18 @@ class Steps:
     anatomy: Anatomy
 
     def __init__(
-        self, workflow: Workflow, output: Path, participant: str, settings: Settings
+        self, workflow: Workflow, output: Path, participant: str, settings: Settings, t1w: Path
     ) -> None:
-        self.workflow, self.settings = workflow, settings
+        self.workflow, self.settings, self.t1w = workflow, settings, t1w
         self.names = Names(
             output, participant, settings.seg, settings.tracer, settings.reference, settings.task
         )
 
     def _add(self, name: str, interface: Any, **inputs: Any) -> Node:
-        return add(self.workflow, name, interface, **inputs)
+        raw = inputs.get("in_file")
+        images = [self.t1w, *([raw] if isinstance(raw, Path) and raw != self.t1w else [])]
+        mem_gb = PROCESS_GB if interface.reads_tables_only else step_gb(*images)
+        return add(self.workflow, name, interface, mem_gb=mem_gb, **inputs)
 
     def _deliver(
         self, name: str, files: Mapping[Path, Source], sidecars: Mapping[Path, Any] | None = None
