@@ -17,7 +17,7 @@ from petfmri.images.preprocessed import resample_scan
 from petfmri.images.resampling import Grid
 from petfmri.images.transform_files import read_affine, read_affines
 from petfmri.images.transforms import Affine
-from petfmri.images.volumes import Volumes
+from petfmri.images.volumes import Volumes, load_canonical
 from petfmri.pet.activity import calibration, half_life
 from petfmri.pet.frames import FrameSchedule
 from petfmri.pet.kinetics.weights import frame_weights
@@ -267,7 +267,7 @@ class ImageScan:
             raise DatasetError(
                 str(path), "no such file", "what a run delivers", "call `petfmri run` first"
             )
-        return nib.load(path)
+        return load_canonical(path)
 
 
 @dataclass(frozen=True, eq=False)

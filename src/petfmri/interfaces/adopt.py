@@ -27,7 +27,7 @@ from petfmri.images.resampling import (
 from petfmri.images.transform_files import read_affine, read_affines, write_affine, write_affines
 from petfmri.images.transform_reader import read_transform
 from petfmri.images.transforms import Affine
-from petfmri.images.volumes import Volumes
+from petfmri.images.volumes import Volumes, load_canonical
 from petfmri.interfaces.anat import FIELD_MM, NormaliseOutputSpec, write_fields
 from petfmri.interfaces.base import Step, StepInputSpec, motion_table, save_image
 from petfmri.interfaces.bold import LEAST_COVERED, BoldSignalsOutputSpec
@@ -64,7 +64,7 @@ class AdoptAnatomy(Step):
     output_spec = AdoptAnatomyOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        t1w = nib.load(self.inputs.t1w)
+        t1w = load_canonical(self.inputs.t1w)
         outputs: dict[str, Any] = {"out_file": self.inputs.t1w}
         for name in ("mask", "grey", "white", "csf"):
             path = getattr(self.inputs, name)
@@ -167,7 +167,7 @@ class AdoptedSignals(Step):
         brain = labels > 0
         if isdefined(self.inputs.mask):
             _require_grid(self.inputs.mask, grid)
-            brain = np.asarray(nib.load(self.inputs.mask).dataobj) > 0
+            brain = np.asarray(load_canonical(self.inputs.mask).dataobj) > 0
         needed = brain | (labels > 0)
         names = read_table(Path(self.inputs.regions), ["index", "name"])
         index = names["index"].to_numpy(int)
@@ -197,7 +197,7 @@ class AdoptedSignals(Step):
 
     def _labels(self) -> nib.Nifti1Image:
         if isdefined(self.inputs.segmentation):
-            return nib.load(self.inputs.segmentation)
+            return load_canonical(self.inputs.segmentation)
         return load_atlas(self.inputs.atlas, self.inputs.atlas_table or None).image
 
 
@@ -277,7 +277,7 @@ def _write_xfm(path: str, moves_t1w: bool, folder: Path) -> Path:
 
 def _center(path: str | Path) -> Any:
     """Return the middle of an image, RAS mm."""
-    image = nib.load(path)
+    image = load_canonical(path)
     return nib.affines.apply_affine(image.affine, (np.array(image.shape[:3]) - 1) / 2)
 
 
@@ -292,7 +292,7 @@ def _require_count(path: str, found: int, expected: int) -> None:
 
 
 def _require_grid(path: str, grid: Grid) -> None:
-    own = Grid.of(nib.load(path))
+    own = Grid.of(load_canonical(path))
     if own.shape != grid.shape or not np.allclose(own.affine, grid.affine, atol=SAME_GRID_MM):
         raise DatasetError(
             path,

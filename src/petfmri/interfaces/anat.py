@@ -19,6 +19,7 @@ from petfmri.images.template import normalise
 from petfmri.images.tissues import carry_tissues, segment_tissues
 from petfmri.images.transform_files import read_affine, read_warp, write_affine, write_warp
 from petfmri.images.transforms import Transform
+from petfmri.images.volumes import load_canonical
 from petfmri.interfaces.base import Step, StepInputSpec
 from petfmri.study.files import write_table
 
@@ -43,7 +44,9 @@ class CorrectBias(Step):
     output_spec = CorrectBiasOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        corrected = correct_bias(nib.load(self.inputs.in_file), nib.load(self.inputs.brain_mask))
+        corrected = correct_bias(
+            load_canonical(self.inputs.in_file), load_canonical(self.inputs.brain_mask)
+        )
         nib.save(corrected, folder / "T1w.nii.gz")
         return {"out_file": folder / "T1w.nii.gz"}
 
@@ -65,7 +68,7 @@ class ExtractBrain(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         brain = extract_brain(
-            nib.load(self.inputs.in_file), load_template(), Greedy(iterations=QUICK)
+            load_canonical(self.inputs.in_file), load_template(), Greedy(iterations=QUICK)
         )
         nib.save(brain.mask, folder / "mask.nii.gz")
         return {
@@ -93,9 +96,9 @@ class SegmentTissues(Step):
     output_spec = SegmentTissuesOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        mask = nib.load(self.inputs.brain_mask)
+        mask = load_canonical(self.inputs.brain_mask)
         priors = carry_tissues(load_template(), read_warp(Path(self.inputs.xfm)), mask)
-        tissues = segment_tissues(nib.load(self.inputs.in_file), mask, priors)
+        tissues = segment_tissues(load_canonical(self.inputs.in_file), mask, priors)
         outputs = {"grey": tissues.gm, "white": tissues.wm, "csf": tissues.csf}
         for name, image in outputs.items():
             nib.save(image, folder / f"{name}.nii.gz")
@@ -117,7 +120,7 @@ class AlignTemplate(Step):
     output_spec = AlignTemplateOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        xfm = template_affine(nib.load(self.inputs.in_file), load_template(), Greedy())
+        xfm = template_affine(load_canonical(self.inputs.in_file), load_template(), Greedy())
         return {"xfm": write_affine(xfm, folder / "xfm.txt")}
 
 
@@ -139,10 +142,10 @@ class Normalise(Step):
     output_spec = NormaliseOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        t1w = nib.load(self.inputs.in_file)
+        t1w = load_canonical(self.inputs.in_file)
         xfm = normalise(
             t1w,
-            nib.load(self.inputs.brain_mask),
+            load_canonical(self.inputs.brain_mask),
             load_template(),
             Greedy(),
             initial=read_affine(Path(self.inputs.initial)),
@@ -188,16 +191,16 @@ class CarryAtlas(Step):
     output_spec = CarryAtlasOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        t1w, xfm = nib.load(self.inputs.t1w), read_warp(Path(self.inputs.xfm))
+        t1w, xfm = load_canonical(self.inputs.t1w), read_warp(Path(self.inputs.xfm))
         atlas = load_atlas(self.inputs.atlas, self.inputs.atlas_table or None)
         whole = carry_labels(atlas.image, xfm, Grid.of(t1w))
-        labels = labels_in_grey(whole, nib.load(self.inputs.grey))
+        labels = labels_in_grey(whole, load_canonical(self.inputs.grey))
         nib.save(labels, folder / "dseg.nii.gz")
         for tissue, path, depth in (
             ("deep_white", self.inputs.white, DEEP_WHITE_MM),
             ("deep_csf", self.inputs.csf, DEEP_CSF_MM),
         ):
-            nib.save(deep_tissue(nib.load(path), depth), folder / f"{tissue}.nii.gz")
+            nib.save(deep_tissue(load_canonical(path), depth), folder / f"{tissue}.nii.gz")
         return {
             "segmentation": folder / "dseg.nii.gz",
             "regions": write_table(atlas.table, folder / "regions.tsv"),

@@ -6,7 +6,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 from nipype.interfaces.base import File, InputMultiObject, TraitedSpec, traits
@@ -36,7 +35,7 @@ from petfmri.images.transform_files import (
     write_affines,
 )
 from petfmri.images.transforms import Affine
-from petfmri.images.volumes import Volumes
+from petfmri.images.volumes import Volumes, load_canonical
 from petfmri.interfaces.base import (
     Step,
     StepInputSpec,
@@ -106,11 +105,13 @@ class CoregisterBold(Step):
     output_spec = CoregisterOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        boldref, t1w = nib.load(self.inputs.reference), nib.load(self.inputs.t1w)
+        boldref, t1w = load_canonical(self.inputs.reference), load_canonical(self.inputs.t1w)
         start, score = align_rigidly(
-            boldref, t1w, moving_mask=nib.load(self.inputs.brain_mask), registration=Greedy()
+            boldref, t1w, moving_mask=load_canonical(self.inputs.brain_mask), registration=Greedy()
         )
-        refined = refine(boldref, start, nib.load(self.inputs.grey), nib.load(self.inputs.white))
+        refined = refine(
+            boldref, start, load_canonical(self.inputs.grey), load_canonical(self.inputs.white)
+        )
         return {"xfm": write_affine(refined, folder / "xfm.txt"), "score": score}
 
 
@@ -147,10 +148,12 @@ class BoldSignals(Step):
         volumes, motion = Volumes(Path(self.inputs.in_file)), read_affines(Path(self.inputs.motion))
         grid, to_t1w = Grid(volumes.shape, volumes.affine), read_affine(Path(self.inputs.xfm))
         names = read_table(Path(self.inputs.regions), ["index", "name"])
-        segmentation = nib.load(self.inputs.segmentation)
+        segmentation = load_canonical(self.inputs.segmentation)
         labels = carry_labels(segmentation, to_t1w, grid, samples=3, least=LEAST_COVERED)
         masks = {
-            name: np.asarray(carry_mask(nib.load(path), to_t1w, grid, samples=2).dataobj).ravel()
+            name: np.asarray(
+                carry_mask(load_canonical(path), to_t1w, grid, samples=2).dataobj
+            ).ravel()
             > 0
             for name, path in (
                 ("brain", self.inputs.brain_mask),

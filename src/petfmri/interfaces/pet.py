@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from nipype.interfaces.base import File, TraitedSpec, isdefined, traits
 
@@ -22,7 +21,7 @@ from petfmri.images.resampling import (
 )
 from petfmri.images.transform_files import read_affine, read_affines, write_affine, write_affines
 from petfmri.images.transforms import Transform
-from petfmri.images.volumes import Volumes
+from petfmri.images.volumes import Volumes, load_canonical
 from petfmri.interfaces.base import (
     Step,
     StepInputSpec,
@@ -121,9 +120,9 @@ class CoregisterPet(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         xfm, score = align_rigidly(
-            nib.load(self.inputs.reference),
-            nib.load(self.inputs.t1w),
-            moving_mask=nib.load(self.inputs.brain_mask),
+            load_canonical(self.inputs.reference),
+            load_canonical(self.inputs.t1w),
+            moving_mask=load_canonical(self.inputs.brain_mask),
             registration=Greedy(),
         )
         return {"xfm": write_affine(xfm, folder / "xfm.txt"), "score": score}
@@ -159,7 +158,7 @@ class RegionalPet(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         scan = _Scan(self.inputs.in_file, self.inputs.sidecar)
-        segmentation = nib.load(self.inputs.segmentation)
+        segmentation = load_canonical(self.inputs.segmentation)
         labels, reference = (
             load_labels(self.inputs.segmentation),
             load_labels(self.inputs.reference_mask) > 0,
@@ -236,7 +235,7 @@ class PetToBold(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         scan = _Scan(self.inputs.in_file, self.inputs.sidecar)
-        grid = Grid.of(nib.load(self.inputs.boldref))
+        grid = Grid.of(load_canonical(self.inputs.boldref))
         bold_to_t1w = read_affine(Path(self.inputs.bold_xfm))
         bold_to_pet = ~read_affine(Path(self.inputs.pet_xfm)) @ bold_to_t1w
         weights = scan.schedule.window_weights(self.inputs.window_s)
@@ -245,7 +244,7 @@ class PetToBold(Step):
         ratio = suvr(
             window_mean(frames, weights), reference["mean_kBq_mL"], reference["ReferenceRegion"]
         )
-        segmentation = nib.load(self.inputs.segmentation)
+        segmentation = load_canonical(self.inputs.segmentation)
         points = label_samples(segmentation, bold_to_t1w, grid)
         names = read_table(Path(self.inputs.regions), ["index", "name"])
         regions = dict(zip(names["index"].astype(int), names["name"].astype(str)))

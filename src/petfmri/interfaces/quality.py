@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import pandas as pd
 from nipype.interfaces.base import File, TraitedSpec, isdefined
 
@@ -17,6 +16,7 @@ from petfmri.images.registration import alignment_score
 from petfmri.images.resampling import Grid, carry_mask
 from petfmri.images.tissues import Tissues
 from petfmri.images.transform_files import read_affine, read_warp
+from petfmri.images.volumes import load_canonical
 from petfmri.interfaces.base import Step, StepInputSpec
 from petfmri.study.files import read_table, write_table
 
@@ -43,9 +43,11 @@ class AnatQuality(Step):
     output_spec = QualityOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        mask = nib.load(self.inputs.brain_mask)
-        shares = (nib.load(path) for path in (self.inputs.grey, self.inputs.white, self.inputs.csf))
-        scores = anatomy_scores(nib.load(self.inputs.t1w), mask, Tissues(*shares))
+        mask = load_canonical(self.inputs.brain_mask)
+        shares = (
+            load_canonical(path) for path in (self.inputs.grey, self.inputs.white, self.inputs.csf)
+        )
+        scores = anatomy_scores(load_canonical(self.inputs.t1w), mask, Tissues(*shares))
         warp = read_warp(Path(self.inputs.to_template))
         scores["template_overlap"] = overlap(shrunk(mask, CHECK_MM), load_template().mask, warp)
         return {"metrics": write_table(pd.DataFrame([scores]), folder / "metrics.tsv")}
@@ -68,11 +70,13 @@ class AlignmentQuality(Step):
     output_spec = QualityOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        image, xfm = nib.load(self.inputs.reference), read_affine(Path(self.inputs.xfm))
-        boundary = find_boundary(nib.load(self.inputs.grey), nib.load(self.inputs.white))
-        near = carry_mask(nib.load(self.inputs.brain_mask), xfm, Grid.of(image))
+        image, xfm = load_canonical(self.inputs.reference), read_affine(Path(self.inputs.xfm))
+        boundary = find_boundary(
+            load_canonical(self.inputs.grey), load_canonical(self.inputs.white)
+        )
+        near = carry_mask(load_canonical(self.inputs.brain_mask), xfm, Grid.of(image))
         scores = {
-            "nmi": alignment_score(image, nib.load(self.inputs.t1w), xfm, near),
+            "nmi": alignment_score(image, load_canonical(self.inputs.t1w), xfm, near),
             "edge_agreement": edge_agreement(image, ~xfm, boundary),
         }
         table = pd.DataFrame([scores])
