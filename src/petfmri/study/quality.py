@@ -49,6 +49,9 @@ SCORES: Mapping[str, Score] = {
     "tsnr": Score("Median temporal signal-to-noise ratio of grey matter", "1", 20),
     "non_steady": Score("Volumes before the steady state", "1", 0, 10),
 }
+OF_PET = {  # frames last minutes: people move more from one to the next
+    "fd_mean": Score("Mean framewise displacement", "mm", 0, 3),
+}
 QUALITY_COLUMNS: Mapping[str, Mapping[str, str]] = {
     "participant_id": {"Description": "Participant"},
     "session_id": {"Description": "Session; missing for the anatomy, which serves all"},
@@ -95,7 +98,7 @@ def quality_table(names: Names, sessions: Mapping[str, Iterable[str | None]]) ->
 def _rows(
     names: Names, session: str | None, image: str, run: str | None, found: Mapping[str, float]
 ) -> Iterator[dict[str, object]]:
-    for name, score in SCORES.items():
+    for name, score in ({**SCORES, **OF_PET} if image == "pet" else SCORES).items():
         if name in found and np.isfinite(found[name]):
             yield {
                 "participant_id": names.sub,
