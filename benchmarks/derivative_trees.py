@@ -31,37 +31,36 @@ class Person:
     def result(self, end: str) -> Path:
         return Path(f"{self.ours}_{end}")
 
-    def anat(self, root: Path, *, session: str | None = None, skip: Sequence[str] = ()) -> None:
-        """Write the anatomy, of all sessions or named by the one that had the T1w."""
+    def anat(self, root: Path, *, session: str | None = None, whole: bool = True) -> None:
+        """Write the anatomy, of all sessions or named by the one that had the T1w.
+
+        Unless it is whole, T1w and brain alone.
+        """
         stem = self.sub if session is None else f"{self.sub}_{session}"
         folder = root / stem.replace("_", "/") / "anat"
         folder.mkdir(parents=True)
-        for end in (
-            "desc-preproc_T1w",
-            "desc-brain_mask",
-            *(f"label-{t}_probseg" for t in TISSUES),
-        ):
-            if end not in skip:
-                shutil.copy(self.result(f"{end}.nii.gz"), folder / f"{stem}_{end}.nii.gz")
-        for a, b in (("T1w", MNI), (MNI, "T1w")):
+        tissues = [f"label-{tissue}_probseg" for tissue in TISSUES] if whole else []
+        for end in ("desc-preproc_T1w", "desc-brain_mask", *tissues):
+            shutil.copy(self.result(f"{end}.nii.gz"), folder / f"{stem}_{end}.nii.gz")
+        for a, b in (("T1w", MNI), (MNI, "T1w")) if whole else ():
             warp = read_warp(self.result(f"from-{a}_to-{b}_mode-image_xfm.nii.gz"))
             write_composite(folder / f"{stem}_from-{a}_to-{b}_mode-image_xfm.h5", split(warp))
 
-    def func(self, root: Path, session: str, *, spaces: Sequence[str], old: bool = False) -> None:
+    def func(self, root: Path, session: str, *, spaces: Sequence[str], version: int = 25) -> None:
         """Write one run: confounds, transforms, and series in some of ``""``, T1w and MNI."""
         source, target = self._pair(root, session, "func", "task-rest")
         raw = Volumes(self._raw(source, "func", "bold.nii.gz"))
         boldref, to_t1w = nib.load(f"{source}_desc-hmc_boldref.nii.gz"), "from-T1w_to-boldref"
         xfm = read_affine(Path(f"{source}_{to_t1w}_mode-image_xfm.txt"))
-        motion = f"{source}_from-orig_to-boldref_mode-image_xfm.txt"
+        motion = Path(f"{source}_from-orig_to-boldref_mode-image_xfm.txt")
         shutil.copy(f"{source}_desc-confounds_timeseries.tsv", target.parent)
-        if old:
-            write_affine(~xfm, Path(f"{target}_from-scanner_to-T1w_mode-image_xfm.txt"))
-        else:
-            for name in ("hmc", "coreg"):
-                nib.save(boldref, f"{target}_desc-{name}_boldref.nii.gz")
-            shutil.copy(motion, target.parent)
-            write_affine(~xfm, Path(f"{target}_from-boldref_to-T1w_mode-image_xfm.txt"))
+        own = {20: "scanner", 25: "boldref", 26: "run"}[version]
+        desc = "" if version == 20 else "_desc-coreg"
+        write_affine(~xfm, Path(f"{target}_from-{own}_to-T1w_mode-image{desc}_xfm.txt"))
+        if version != 20:
+            shutil.copy(motion, f"{target}_from-orig_to-{own}_mode-image_desc-hmc_xfm.txt")
+            for name in REFERENCES[version]:
+                nib.save(boldref, f"{target}_{name}_boldref.nii.gz")
         to_mni = read_warp(self.result(f"from-T1w_to-{MNI}_mode-image_xfm.nii.gz"))
         grids = {
             "": (Grid.of(boldref), Affine()),
@@ -79,9 +78,9 @@ class Person:
         source, target = self._pair(root, session, "pet", "trc-UCBJ")
         raw = Volumes(self._raw(source, "pet", "pet.nii.gz"))
         xfm = read_affine(Path(f"{source}_from-T1w_to-petref_mode-image_xfm.txt"))
-        motion = f"{source}_from-orig_to-petref_mode-image_xfm.txt"
+        motion = Path(f"{source}_from-orig_to-petref_mode-image_xfm.txt")
         if moves:
-            shutil.copy(motion, target.parent)
+            shutil.copy(motion, f"{target}_from-orig_to-petref_mode-image_desc-hmc_xfm.txt")
             shutil.copy(f"{source}_desc-hmc_petref.nii.gz", target.parent)
             shutil.copy(f"{source}_desc-confounds_timeseries.tsv", target.parent)
             write_affine(~xfm, Path(f"{target}_from-petref_to-T1w_mode-image_xfm.txt"))
@@ -119,6 +118,10 @@ class Person:
         return self.bids / self.sub / session / kind / f"{source.name}_{end}"
 
 
+REFERENCES = {
+    25: ("desc-hmc", "desc-coreg"),
+    26: ("space-orig_desc-hmc", "space-run"),
+}
 TISSUES = ("GM", "WM", "CSF")
 
 
