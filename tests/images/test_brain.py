@@ -12,7 +12,7 @@ from tests.images.conftest import acquired, distance_mm, other_shape, turned
 
 from petfmri.atlases import Template, load_template
 from petfmri.errors import RegistrationError, SegmentationError
-from petfmri.images.brain import Brain, extract_brain
+from petfmri.images.brain import Brain, extract_brain, template_affine
 from petfmri.images.registration import Greedy
 from petfmri.images.resampling import Grid
 from petfmri.images.transforms import Affine, Transform, rigid
@@ -53,6 +53,13 @@ def person(anatomy) -> tuple[nib.Nifti1Image, nib.Nifti1Image, Transform]:
 @pytest.fixture(scope="module")
 def found(template, person) -> Brain:
     return extract_brain(person[0], template, GREEDY)
+
+
+def test_the_template_alone_for_a_brain_that_is_known(anatomy, template, person) -> None:
+    head, _, to_person = person
+    xfm = template_affine(head, template, GREEDY)
+    points = to_person.map(anatomy.brain_points)
+    assert distance_mm(xfm, ~to_person, points) < 6  # the rest is the head's own shape
 
 
 def test_brain_of_a_head_of_another_shape(anatomy, person, found: Brain) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from petfmri.errors import DatasetError
 from petfmri.pet.frames import FrameSchedule
-from petfmri.pet.tacs import regional_means
+from petfmri.pet.tacs import regional_means, with_curves
 
 LABELS = np.array([[0, 7, 7], [2035, 2035, 3]])
 REGIONS = {2035: "insula", 7: "cerebellum"}
@@ -105,3 +105,12 @@ def test_errors():
         regional_means([], LABELS, REGIONS, voxel_volume_mm3=1.0)
     with pytest.raises(DatasetError, match="on one grid"):
         regional_means(np.ones((1, 3, 2)), LABELS, REGIONS, voxel_volume_mm3=1.0)
+
+
+def test_curves_from_elsewhere_replace_means_but_not_missing_ones():
+    frames = [np.array([1.0, 3.0, np.nan]), np.array([2.0, 4.0, np.nan])]
+    tacs = regional_means(frames, np.array([1, 2, 3]), {1: "a", 2: "b", 3: "c"}, voxel_volume_mm3=1)
+    found = with_curves(tacs, {"a": [7.0, 8.0], "c": [1.0, 1.0], "frame_start": [0, 1]})
+    np.testing.assert_array_equal(found.mean, [[7, 8], [3, 4], [np.nan, np.nan]])
+    with pytest.raises(DatasetError, match="3 frames"):
+        with_curves(tacs, {"a": [1.0, 2, 3]})

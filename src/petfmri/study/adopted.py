@@ -98,7 +98,7 @@ class AdoptedBold(_Files):
         return {
             "BOLD motion": self.series or self.motion,
             "BOLD to T1w": self.xfm,
-            "BOLD volumes": self.series,
+            "BOLD interpolation": self.series,
             "confounds": self.confounds,
         }
 
@@ -136,7 +136,7 @@ class AdoptedPet(_Files):
         return {
             "PET motion": self.motion or self.series,
             "PET to T1w": self.xfm or in_t1w,
-            "PET frames": self.series,
+            "PET interpolation": self.series,
             "regional curves": self.curves,
         }
 

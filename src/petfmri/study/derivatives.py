@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from petfmri.study.names import Name, parse_name
 
-MADE = ("space", "cohort", "res", "den", "from", "to", "mode", "desc", "label", "seg", "ref", "pvc")
+IGNORED = ("res", "den", "cohort", "hash")
+MADE = (*IGNORED, "space", "from", "to", "mode", "desc", "label", "seg", "ref", "pvc")
 
 
 class DerivativeFolder:
@@ -41,7 +42,7 @@ class DerivativeFolder:
         scan : mapping, optional
             Entities of the raw scan that it was made of; None where any will do.
         **made : str
-            The entities that processing added, all of them but ``res`` and ``den`` (of several
+            The entities that processing added, all of them but `IGNORED` (of several
             resolutions the first is taken); ``from`` is written ``from_``.
 
         Returns
@@ -64,6 +65,19 @@ class DerivativeFolder:
             return None
         return fitting[0][0]
 
+    def find_first(
+        self,
+        place: Path,
+        suffix: str,
+        extension: str,
+        choices: Iterable[Mapping[str, str]],
+        *,
+        scan: Mapping[str, str] | None = None,
+    ) -> Path | None:
+        """Find the first of several names for one thing, as versions of a program differ."""
+        found = (self.find(place, suffix, extension, scan=scan, **made) for made in choices)
+        return next((path for path in found if path is not None), None)
+
     def names(self, place: Path) -> list[tuple[Path, Name]]:
         """List the files of a folder whose names can be read."""
         folder = self.root / place
@@ -74,11 +88,7 @@ class DerivativeFolder:
 
 
 def _only(entities: Mapping[str, str], keys: Collection[str]) -> dict[str, str]:
-    return {
-        key: value
-        for key, value in entities.items()
-        if key in keys and key not in ("res", "den", "cohort")
-    }
+    return {key: value for key, value in entities.items() if key in keys and key not in IGNORED}
 
 
 def _plain(entities: Mapping[str, str], *, drop: Collection[str]) -> dict[str, str]:

@@ -9,7 +9,12 @@ from petfmri.study.adopted import TEMPLATE, AdoptedAnat, AdoptedBold, Space
 from petfmri.study.derivatives import DerivativeFolder
 
 TISSUES = {"grey": "GM", "white": "WM", "csf": "CSF"}
-NIFTI = (".nii.gz", ".nii")
+CONFOUNDS = ("timeseries", "regressors")  # since and before fMRIPrep 20.2
+NATIVE = ("boldref", "run", "scanner")  # fMRIPrep 23 to 25, 26, before 23
+REFERENCES: tuple[dict[str, str], ...] = (
+    *({"desc": "coreg"}, {"space": "run"}),
+    *({"desc": "hmc"}, {"space": "orig", "desc": "hmc"}, {}),
+)
 
 
 def find_anat(
@@ -95,26 +100,21 @@ def find_bold(
     list of str
         What is there but cannot be used, and why.
     """
-    confounds = _table(folder, place, scan)
-    reference = next(
-        (
-            found
-            for made in ({"desc": "coreg"}, {"desc": "hmc"}, {})
-            if (found := _image(folder, place, "boldref", scan, **made)) is not None
-        ),
-        None,
-    )
-    xfm, moves_t1w = find_t1w_xfm(folder, place, scan, ("boldref", "scanner"))
+    named = (folder.find(place, s, ".tsv", scan=scan, desc="confounds") for s in CONFOUNDS)
+    confounds = next((path for path in named if path is not None), None)
+    reference = folder.find_first(place, "boldref", ".nii.gz", REFERENCES, scan=scan)
+    xfm, moves_t1w = find_t1w_xfm(folder, place, scan, NATIVE)
     if not in_t1w:
         xfm = None
-    motion = folder.find(place, "xfm", ".txt", scan=scan, from_="orig", to="boldref", mode="image")
+    motion = find_motion(folder, place, scan, NATIVE)
     series: Path | None = None
     space: Space = "native"
     if confounds is not None:
         series, space = _series(folder, place, scan, in_t1w, reference or xfm)
     if series is not None:
-        entities = {} if space == "native" else {"space": space}
-        mask = _image(folder, place, "mask", scan, **entities, desc="brain")
+        spaces = [{}, {"space": "run"}] if space == "native" else [{"space": space}]
+        made = [{**entities, "desc": "brain"} for entities in spaces]
+        mask = folder.find_first(place, "mask", ".nii.gz", made, scan=scan)
         return AdoptedBold(series, mask, space, confounds, reference, xfm, moves_t1w), []
     if motion is not None and _undistorted(folder, place):
         return AdoptedBold(confounds=confounds), [
@@ -139,14 +139,35 @@ def find_t1w_xfm(
     folder: DerivativeFolder, place: Path, scan: Mapping[str, str], spaces: Sequence[str]
 ) -> tuple[Path | None, bool]:
     """Find the transform between a scan and the T1w, and whether it is the T1w that it moves."""
-    for space in spaces:
-        for moves_t1w, ends in ((False, (space, "T1w")), (True, ("T1w", space))):
-            found = folder.find(
-                place, "xfm", ".txt", scan=scan, from_=ends[0], to=ends[1], mode="image"
-            )
-            if found is not None:
-                return found, moves_t1w
+    for moves_t1w in (False, True):
+        pairs = [(space, t1w) for space in spaces for t1w in ("T1w", "anat")]
+        found = _xfm(folder, place, scan, [p[::-1] for p in pairs] if moves_t1w else pairs, "coreg")
+        if found is not None:
+            return found, moves_t1w
     return None, False
+
+
+def find_motion(
+    folder: DerivativeFolder, place: Path, scan: Mapping[str, str], spaces: Sequence[str]
+) -> Path | None:
+    """Find the transforms that move the volumes of a scan onto its reference."""
+    return _xfm(folder, place, scan, [("orig", space) for space in spaces], "hmc")
+
+
+def _xfm(
+    folder: DerivativeFolder,
+    place: Path,
+    scan: Mapping[str, str],
+    pairs: Sequence[tuple[str, str]],
+    desc: str,
+) -> Path | None:
+    """Find a transform between two spaces, with or without the description of newer versions."""
+    made = [
+        {"from_": source, "to": target, "mode": "image", **described}
+        for source, target in pairs
+        for described in ({"desc": desc}, {})
+    ]
+    return folder.find_first(place, "xfm", ".txt", made, scan=scan)
 
 
 def _series(
@@ -166,13 +187,6 @@ def _series(
     return found, "MNI152NLin2009cAsym"
 
 
-def _table(folder: DerivativeFolder, place: Path, scan: Mapping[str, str]) -> Path | None:
-    """Find the confounds; fMRIPrep < 20.2 called them regressors."""
-    return folder.find(place, "timeseries", ".tsv", scan=scan, desc="confounds") or folder.find(
-        place, "regressors", ".tsv", scan=scan, desc="confounds"
-    )
-
-
 def _image(
     folder: DerivativeFolder,
     place: Path,
@@ -180,8 +194,7 @@ def _image(
     scan: Mapping[str, str] | None = None,
     **made: str,
 ) -> Path | None:
-    found = (folder.find(place, suffix, end, scan=scan, **made) for end in NIFTI)
-    return next((path for path in found if path is not None), None)
+    return folder.find(place, suffix, ".nii.gz", scan=scan, **made)
 
 
 def _sessions(folder: DerivativeFolder, sub: str, first: Sequence[str]) -> list[str]:
@@ -206,7 +219,7 @@ def _other_templates(folder: DerivativeFolder, place: Path) -> list[str]:
 def _undistorted(folder: DerivativeFolder, place: Path) -> bool:
     return any(
         name.suffix == "xfm"
-        and name.entities.get("from") == "boldref"
-        and name.entities.get("to") not in ("T1w", "orig")
+        and name.entities.get("from") in NATIVE
+        and name.entities.get("to") not in ("T1w", "T2w", "anat")
         for _, name in folder.names(place)
     )

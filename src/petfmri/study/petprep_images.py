@@ -7,7 +7,7 @@ from pathlib import Path
 
 from petfmri.study.adopted import AdoptedPet, Space
 from petfmri.study.derivatives import DerivativeFolder
-from petfmri.study.fmriprep import find_t1w_xfm
+from petfmri.study.fmriprep import find_motion, find_t1w_xfm
 
 
 def find_pet(
@@ -41,16 +41,16 @@ def find_pet(
 
     series: Path | None = None
     space: Space = "native"
-    reference = image("petref", desc="hmc") or image("petref")
+    reference = image("petref", desc="hmc") or image("petref", desc="coreg") or image("petref")
     if in_t1w and (series := image("pet", space="T1w", desc="preproc")) is not None:
         space = "T1w"
     elif reference is not None:
         series = image("pet", desc="preproc")
-    motion = folder.find(place, "xfm", ".txt", scan=scan, from_="orig", to="petref", mode="image")
-    if reference is None or (motion is None and series is None):
-        motion = None
-        reference = None  # a scan moved onto another reference is not placed by this one
+    motion = find_motion(folder, place, scan, ("petref",))
     xfm, moves_t1w = find_t1w_xfm(folder, place, scan, ("petref",))
+    unplaced = motion is None and series is None  # raw frames are moved onto another reference
+    if reference is None or unplaced or (space == "T1w" and xfm is None):
+        motion = reference = None
     return AdoptedPet(
         series=series,
         space=space,
