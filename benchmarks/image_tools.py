@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
+from spine_bars import DATA, ROOT, WORK
 
-ROOT = Path(__file__).parents[1]
-WORK = Path(os.environ.get("PETFMRI_BARS_DIR") or tempfile.mkdtemp(prefix="petfmri_bars_"))
-DATA = Path(os.environ.get("PETFMRI_TEST_DATA", ROOT.parent / "shared" / "data"))
+__all__ = ["DATA", "ROOT", "WORK", "Found", "Job", "antspyx", "brain_points", "distances_mm"]
 ANTSPYX = "antspyx==0.6.3"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-PARTS = ("images_bold", "images_pet", "images_anat", "images_study")
+PARTS = ("images_bold", "images_pet", "images_anat", "images_study", "images_full")
 MEASURES = [
     measure for part in PARTS for measure in importlib.import_module(f"{part}_bars").MEASURES
 ]

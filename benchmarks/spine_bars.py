@@ -193,23 +193,33 @@ def full() -> Iterator[Bar]:
     yield holds("full: exit status", done.status, "0", done.status == 0)
     yield at_most("full: peak memory", done.peak_gb, 6, "GB")
     yield holds("full: wall, 2 cores (no bar here)", f"{done.wall_s / 60:.1f} min", "-", True)
-    points = _brain_points(folder)
+    points = brain_points_of(folder)
     for session in ("ses-pre", "ses-post"):
         yield from _alignment(folder, session, points)
         yield from _uptake(folder, session)
 
 
-def _brain_points(folder: Path) -> np.ndarray:
+def brain_points_of(folder: Path) -> np.ndarray:
     image = nib.load(folder / "bids/truth/sub-01/anat/sub-01_dseg.nii.gz")
     voxels = np.argwhere(np.isin(np.asarray(image.dataobj), (1, 2, 3)))[::101]  # CSF, grey, white
     return Affine(image.affine).map(voxels.astype(float))
 
 
 def _alignment(folder: Path, session: str, points: np.ndarray) -> Iterator[Bar]:
-    """Errors of where points of the brain in T1w space are found in the scans, frame by frame."""
+    for name, errors in alignment_errors(folder, session, points).items():
+        bar = f"full {session}: {name}"
+        yield at_most(f"{bar}, mean error over the brain", float(errors.mean()), 0.8, "mm")
+        yield at_most(f"{bar}, largest error", float(errors.max()), 2, "mm")
+
+
+def alignment_errors(folder: Path, session: str, points: np.ndarray) -> dict[str, np.ndarray]:
+    """Errors of where points of the brain in T1w space are found in the scans, mm.
+
+    Each is the median over frames (those of the uptake window for PET), one value per point.
+    """
     stem = f"sub-01_{session}"
     truth, out = (folder / base / "sub-01" / session for base in ("bids/truth", "out"))
-    trues, founds = {}, {}
+    trues, founds, errors = {}, {}, {}
     for kind, sub, name, ref, motion in (
         ("PET", "pet", "trc-UCBJ", "petref", "trc-UCBJ_from-orig_to-petref_mode-image_xfm.txt"),
         (
@@ -227,33 +237,16 @@ def _alignment(folder: Path, session: str, points: np.ndarray) -> Iterator[Bar]:
         estimates = read_affines(out / sub / f"{stem}_{motion}")
         trues[kind] = [move @ ~true for move in moves]
         founds[kind] = [move @ ~found for move in estimates]
-        errors = [_distance(a, b, points) for a, b in zip(founds[kind], trues[kind], strict=True)]
-        if kind == "PET":
-            errors = errors[-6:]  # the frames of the window
-        typical = np.median(errors, axis=0)
-        yield at_most(
-            f"full {session}: {kind} to T1w, mean error over the brain",
-            float(typical.mean()),
-            0.8,
-            "mm",
-        )
-        yield at_most(
-            f"full {session}: {kind} to T1w, largest error", float(typical.max()), 2, "mm"
-        )
+        each = [_distance(a, b, points) for a, b in zip(founds[kind], trues[kind], strict=True)]
+        errors[f"{kind} to T1w"] = np.median(each[-6:] if kind == "PET" else each, axis=0)
     middle = len(trues["BOLD"]) // 2
     back_true, back_found = ~trues["BOLD"][middle], ~founds["BOLD"][middle]
     there = trues["BOLD"][middle].map(points)
-    errors = [
+    each = [
         _distance(founds["PET"][frame] @ back_found, trues["PET"][frame] @ back_true, there)
         for frame in range(-6, 0)
     ]
-    typical = np.median(errors, axis=0)
-    yield at_most(
-        f"full {session}: PET to BOLD composed, mean error", float(typical.mean()), 0.8, "mm"
-    )
-    yield at_most(
-        f"full {session}: PET to BOLD composed, largest error", float(typical.max()), 2, "mm"
-    )
+    return errors | {"PET to BOLD composed": np.median(each, axis=0)}
 
 
 def _distance(found: Affine, true: Affine, points: np.ndarray) -> np.ndarray:

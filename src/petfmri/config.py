@@ -70,7 +70,14 @@ class Columns(_Section):
 class Derivatives(_Section):
     """Folders of other tools whose results are used instead of computing them."""
 
-    petprep: Path | None = Field(None, description="PETPrep derivatives with *_tacs.tsv")
+    fmriprep: Path | None = Field(
+        None, description="fMRIPrep derivatives: what is there is not computed again"
+    )
+    petprep: Path | None = Field(
+        None,
+        description="PETPrep derivatives; with bids: what is there is not computed again, "
+        "without it its *_tacs.tsv are compared",
+    )
     kinpar: Path | None = Field(
         None, description="*_kinpar.tsv of PETFit, PETsurfer-BIDS, petprep_km or petfmri"
     )

@@ -9,7 +9,13 @@ from tests.images.conftest import acquired, distance_mm
 
 from petfmri.errors import RegistrationError
 from petfmri.images import boundary
-from petfmri.images.boundary import Boundary, boundary_cost, find_boundary, refine
+from petfmri.images.boundary import (
+    Boundary,
+    boundary_cost,
+    edge_agreement,
+    find_boundary,
+    refine,
+)
 from petfmri.images.transforms import Affine, rigid
 
 TRUTH = rigid((4, -3, 2), (3, -2, 4), (0, -15, 10))  # T1w points to EPI points
@@ -52,6 +58,24 @@ def test_cost_of_a_step_is_the_formula() -> None:
     edge = Boundary(np.array([[0.0, 1, 1]]), np.array([[1.0, 0, 0]]))
     assert boundary_cost(epi, Affine(), edge) == pytest.approx(1 - np.tanh(1.0))
     assert boundary_cost(epi, Affine(), edge, grey_brighter=False) == pytest.approx(1 + np.tanh(1))
+
+
+def test_edges_agree_where_grey_is_brighter() -> None:
+    """Three points of an edge at x = 0; the image is brighter to its right at two of them."""
+    data = np.full((11, 3, 3), 90.0, np.float32)
+    data[6:, :2] = 110
+    data[6:, 2] = 70
+    image = nib.Nifti1Image(data, np.diag([1.0, 1, 1, 1]) - np.outer([1, 0, 0, 0], [0, 0, 0, 5.5]))
+    edge = Boundary(np.array([[0.0, y, 1] for y in range(3)]), np.array([[1.0, 0, 0]] * 3))
+    assert edge_agreement(image, Affine(), edge) == pytest.approx(2 / 3)
+    assert edge_agreement(image, Affine(), edge, grey_brighter=False) == pytest.approx(1 / 3)
+
+
+def test_edges_of_an_aligned_image_agree_more_than_those_of_a_shifted_one(anatomy, epi) -> None:
+    edge = find_boundary(anatomy.gm, anatomy.wm)
+    right, off = (edge_agreement(epi, xfm, edge) for xfm in (TRUTH, rigid((0, 0, 6)) @ TRUTH))
+    assert right > 0.9
+    assert off < right - 0.1
 
 
 def test_refinement_finds_the_truth_in_any_orientation(

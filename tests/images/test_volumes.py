@@ -5,15 +5,18 @@ import numpy as np
 import pytest
 
 from petfmri.errors import DatasetError
-from petfmri.images.volumes import Volumes
+from petfmri.images.volumes import Volumes, load_canonical
 
 SHAPE = (7, 5, 4, 6)
 
 
-def saved(path, data, *, dtype=np.float32, order="<", slope=None, inter=0.0):
+AFFINE = np.diag([2.0, 3.0, 4.0, 1.0])
+
+
+def saved(path, data, *, dtype=np.float32, order="<", slope=None, inter=0.0, affine=AFFINE):
     header = nib.Nifti1Header(endianness=order)
     header.set_data_dtype(dtype)
-    image = nib.Nifti1Image(data, np.diag([-2.0, 3.0, 4.0, 1.0]), header)
+    image = nib.Nifti1Image(data, affine, header)
     if slope is not None:
         image.header.set_slope_inter(slope, inter)
     nib.save(image, path)
@@ -33,6 +36,31 @@ def test_volumes_are_those_of_nibabel(tmp_path, rng, extension, order, dtype):
     read = list(volumes)
     assert {volume.dtype for volume in read} == {np.dtype(np.float32)}
     np.testing.assert_allclose(np.stack(read, -1), whole.get_fdata(), rtol=1e-6)
+
+
+STORED = [
+    np.diag([-2.0, 3.0, 4.0, 1.0]),  # L A S
+    np.array([[0, 0, 3.0, -9], [-2.0, 0.1, 0, 5], [0, -2.5, 0.2, 7], [0, 0, 0, 1]]),  # P I R
+]
+
+
+@pytest.mark.parametrize("affine", STORED)
+def test_volumes_come_in_the_order_of_the_world(tmp_path, rng, affine):
+    path = saved(tmp_path / "a.nii.gz", rng.normal(size=SHAPE), affine=affine)
+    world = load_canonical(path)
+    volumes = Volumes(path)
+    assert volumes.shape == world.shape[:3]
+    np.testing.assert_allclose(volumes.affine, world.affine)
+    np.testing.assert_allclose(np.stack(list(volumes), -1), world.get_fdata(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("affine", STORED)
+@pytest.mark.parametrize("direction", ["i", "i-", "j", "j-", "k", "k-"])
+def test_a_direction_of_the_file_keeps_its_place_in_the_world(tmp_path, affine, direction):
+    volumes = Volumes(saved(tmp_path / "a.nii", np.zeros(SHAPE), affine=affine))
+    axis, sign = volumes.axis_of(direction)
+    stored = affine[:3, "ijk".index(direction[0])] * (-1 if "-" in direction else 1)
+    np.testing.assert_allclose(volumes.affine[:3, axis] * sign, stored)
 
 
 def test_slope_and_intercept_are_applied(tmp_path):

@@ -10,10 +10,17 @@ import pytest
 
 from petfmri.reports.compare_page import compare_page, verdict
 from petfmri.reports.index_page import index_page
-from petfmri.reports.participant_page import Overlay, participant_page
+from petfmri.reports.participant_page import Carpet, Overlay, participant_page
 from petfmri.reports.predict_page import predict_page
 
 HOSTILE = '<script>alert("1")</script> $\\frac{$ & --> _x'
+QUALITY = pd.DataFrame(
+    {
+        "session_id": [None, "ses-pre"], "image": ["T1w", "pet"], "run": [None, HOSTILE],
+        "description": ["Noise", HOSTILE], "value": [0.4, 3.0], "unit": ["1", "mm"],
+        "flag": [None, "above 0.5"],
+    }
+)  # fmt: skip
 PEOPLE = ["sub-01", "sub-02", "sub-03", HOSTILE]
 
 
@@ -135,11 +142,17 @@ def pages(comparisons, changes):
             overlays=[Overlay(HOSTILE, image, labels, (1.0, 2.0, 3.0))],
             fd_mm={HOSTILE: np.array([0.0, 0.2, 0.9])},
             fd_threshold_mm=0.5,
+            carpets={HOSTILE: Carpet(np.zeros((3, 2)), ["GM", "CSF"], np.array([0.0, 0.2, 0.9]))},
             curves={HOSTILE: curves},
             window_min=(60.0, 90.0),
             sessions=sessions,
+            quality=QUALITY,
         ),
     }
+
+
+def test_the_page_counts_scores_that_leave_their_limits(pages):
+    assert "1 of 2 scores leave their usual limits" in pages["participant"].html()
 
 
 class Reader(HTMLParser):
@@ -158,7 +171,7 @@ class Reader(HTMLParser):
         self.words.append(data)
 
 
-FIGURES = {"compare": 7, "predict": 2, "index": 0, "participant": 3}
+FIGURES = {"compare": 7, "predict": 2, "index": 0, "participant": 4}
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -235,11 +248,13 @@ def test_a_study_without_extras_still_has_its_pages(comparisons, changes, pages)
         overlays=[],
         fd_mm={},
         fd_threshold_mm=0.5,
+        carpets={},
         curves={},
         window_min=(60, 90),
         sessions=sessions,
+        quality=QUALITY[:0],
     ).html()
-    assert "<img" not in html and "ses-pre" in html
+    assert "<img" not in html and "ses-pre" in html and "Quality" not in html
 
 
 def test_the_verdict_never_mixes_a_percentage_with_another_direction(comparisons):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from petfmri.errors import DenoisingError
 from petfmri.typing import FloatArray
@@ -79,6 +80,17 @@ def count_dummy_volumes(
             "correct the number",
         )
     return count
+
+
+def marked_dummy_volumes(confounds: pd.DataFrame) -> int:
+    """Count the volumes that fMRIPrep marked as before the steady state, a column for each.
+
+    Examples
+    --------
+    >>> marked_dummy_volumes(pd.DataFrame(columns=["csf", "non_steady_state_outlier00"]))
+    1
+    """
+    return sum(str(name).startswith("non_steady_state_outlier") for name in confounds)
 
 
 def _leading_outliers(signal: FloatArray) -> int:

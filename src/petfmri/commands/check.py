@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from petfmri.commands.adoption import (
+    adoption_line,
+    adoption_problems,
+    adoption_roots,
+    adoptions,
+)
 from petfmri.commands.choices import choice_problems, choices
 from petfmri.commands.context import cohort_of, config_problems, n_cores, reference_name
 from petfmri.config import Study, load_study
 from petfmri.errors import DatasetError, Problem
 from petfmri.pet.kinetics.models import MODELS
 from petfmri.pet.kinetics.operator import LATEST_START_S
+from petfmri.study.adopted import Adopted
 from petfmri.study.bids import Cohort
 from petfmri.study.checks import check_cohort
 
@@ -22,9 +30,10 @@ def main(arguments: argparse.Namespace) -> int:
     if study.bids is None and study.derivatives.petprep is not None:
         return _check_petprep(study, study.derivatives.petprep)
     cohort = cohort_of(study)
-    problems = find_problems(study, cohort)
+    found = adoptions(study, cohort)
+    problems = find_problems(study, cohort, adopted=found)
     report(problems)
-    print(plan(study, cohort))
+    print(plan(study, cohort, found))
     return 2 if any(problem.severity == "error" for problem in problems) else 0
 
 
@@ -34,19 +43,28 @@ def _check_petprep(study: Study, folder: Path) -> int:
 
     roles = {"pre": study.sessions.pre, "post": study.sessions.post}
     _, found = read_petprep_study(folder, roles, trc=study.pet.tracer)
-    problems = choice_problems(study) + found
+    problems = choice_problems(study, from_tables=True) + found
     report(problems)
     print(f"`compare` would compare the curves of {folder}; primary outcome: {study.primary}")
     return 2 if any(problem.severity == "error" for problem in problems) else 0
 
 
-def find_problems(study: Study, cohort: Cohort, *, voxels: bool = True) -> list[Problem]:
-    """Find every problem of configuration and dataset."""
+def find_problems(
+    study: Study,
+    cohort: Cohort,
+    *,
+    adopted: Mapping[str, Adopted] | None = None,
+    voxels: bool = True,
+) -> list[Problem]:
+    """Find every problem of configuration, dataset and what is adopted."""
+    if adopted is None:
+        adopted = adoptions(study, cohort)
     named = study.columns.model_fields_set  # a column that the user did not name may be absent
     return (
         config_problems(study)
-        + choice_problems(study)
+        + choice_problems(study, from_tables=False)
         + late_scans(study, cohort)
+        + adoption_problems(study, cohort, adopted, voxels=voxels)
         + check_cohort(
             cohort,
             columns=[getattr(study.columns, role) for role in sorted(named)],
@@ -109,7 +127,7 @@ def report(problems: list[Problem]) -> None:
     print(f"{errors} error{'s' * (errors != 1)}, {len(problems) - errors} warnings.")
 
 
-def plan(study: Study, cohort: Cohort) -> str:
+def plan(study: Study, cohort: Cohort, adopted: Mapping[str, Adopted]) -> str:
     """Describe what `run` would do."""
     low, high = study.pet.window_min
     lines = [
@@ -130,4 +148,6 @@ def plan(study: Study, cohort: Cohort) -> str:
         lines.append(
             f"  {person.id}: {len(person.t1w)} T1w; {'; '.join(sessions) or 'no session of this study'}"
         )
+    if adoption_roots(study):
+        lines += [f"  {adoption_line(name, one)}" for name, one in adopted.items()]
     return "\n".join(lines)

@@ -57,7 +57,7 @@ def choices(study: Study) -> list[Choice]:
     return list(dict.fromkeys([declared, *(_choice(*each) for each in combinations)]))
 
 
-def choice_problems(study: Study) -> list[Problem]:
+def choice_problems(study: Study, *, from_tables: bool) -> list[Problem]:
     """Find models that must not be used with the tracer and reference region of the study."""
     problems = []
     for choice in choices(study):
@@ -65,7 +65,7 @@ def choice_problems(study: Study) -> list[Problem]:
         problems += refusals(
             choice.model, tracer=study.pet.tracer, reference=choice.reference, k2prime=setting
         )
-    if study.derivatives.petprep is None:
+    if not from_tables:
         return list(dict.fromkeys(problems))
     if any(choice.pvc != "none" for choice in choices(study)):
         problems.append(

@@ -8,7 +8,13 @@ import sys
 import numpy as np
 import pandas as pd
 
-from petfmri.commands.context import config_problems, group_folder, resolved, rois_of
+from petfmri.commands.context import (
+    config_problems,
+    group_folder,
+    petprep_curves,
+    resolved,
+    rois_of,
+)
 from petfmri.commands.overview import write_overview
 from petfmri.commands.stale import stale
 from petfmri.commands.tables import network_columns, read_group_tables
@@ -84,7 +90,7 @@ def compare(study: Study) -> Comparison:
     regions, sessions = tables_of(study)
     networks = network_columns(sessions, sorted(set(regions["network"].dropna())))
     symptom = study.symptoms.score if study.symptoms else None
-    if symptom and (study.derivatives.petprep or study.derivatives.kinpar):
+    if symptom and (petprep_curves(study) or study.derivatives.kinpar):
         print("warning: symptoms are not compared with tables of another tool.", file=sys.stderr)
         symptom = None
     elif symptom and symptom not in sessions:
@@ -139,8 +145,8 @@ def tables_of(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
         from petfmri.commands.kinpar import kinpar_tables
 
         return kinpar_tables(study, study.derivatives.kinpar)
-    from_tables = study.derivatives.petprep is not None
-    if study.derivatives.petprep is not None and study.pet.model == "SUVR":
+    from_tables = petprep_curves(study) is not None
+    if from_tables and study.pet.model == "SUVR":
         from petfmri.commands.petprep import petprep_scans, petprep_tables
 
         return petprep_tables(study, petprep_scans(study))

@@ -40,6 +40,13 @@ def bids_folder(study: Study) -> Path:
     return study.bids
 
 
+def petprep_curves(study: Study) -> Path | None:
+    """Return the PETPrep folder whose curves are compared: none where a run has used its images."""
+    folder = study.derivatives.petprep
+    ran = study.bids is not None and any(study.output.glob("sub-*/sub-*_provenance.json"))
+    return None if ran else folder
+
+
 def cohort_of(study: Study, participants: list[str] | None = None) -> Cohort:
     """Index the BIDS folder."""
     return read_cohort(

@@ -15,7 +15,7 @@ from petfmri.config import Study
 from petfmri.images.resampling import Grid, resample
 from petfmri.images.transform_files import read_affine
 from petfmri.images.transforms import Affine
-from petfmri.reports.participant_page import Overlay, participant_page
+from petfmri.reports.participant_page import Carpet, Overlay, participant_page
 from petfmri.study.bids import Participant, Session
 from petfmri.study.files import read_table
 from petfmri.study.layout import Names
@@ -42,16 +42,20 @@ def write_participant_pages(
 def write_participant_page(study: Study, person: Participant, names: Names) -> Path:
     """Write ``sub-XX.html`` from whatever of the participant's results is there."""
     sessions = read_table(study.output / "group" / "sessions.tsv")
-    fd, curves = {}, {}
+    quality = study.output / "group" / "quality.tsv"
+    scores = read_table(quality) if quality.exists() else pd.DataFrame(columns=["participant_id"])
+    fd, curves, carpets = {}, {}, {}
     for session in person.sessions:
         for scan in session.bold:
-            path = names.func(
-                session.id, "timeseries", ".tsv", run=scan.entities.get("run"), desc="confounds"
-            )
+            title, run = f"{session.id} {scan.path.name}", scan.entities.get("run")
+            path = names.func(session.id, "timeseries", ".tsv", run=run, desc="confounds")
             if path.exists():
-                fd[f"{session.id} {scan.path.name}"] = (
-                    read_table(path)["framewise_displacement"].fillna(0).to_numpy(float)
-                )
+                fd[title] = read_table(path)["framewise_displacement"].fillna(0).to_numpy(float)
+            path = names.func(session.id, "timeseries", ".tsv", run=run, desc="carpet")
+            if path.exists() and title in fd:
+                rows = read_table(path)
+                tissues = [str(name).rstrip("0123456789") for name in rows]
+                carpets[title] = Carpet(rows.to_numpy(float), tissues, fd[title])
         path = names.pet(session.id, "tacs", ".tsv", desc="preproc", seg=names.seg)
         if path.exists():
             curves[session.id] = _curves(read_table(path), study)
@@ -61,9 +65,11 @@ def write_participant_page(study: Study, person: Participant, names: Names) -> P
         overlays=list(_overlays(person, names)),
         fd_mm=fd,
         fd_threshold_mm=study.bold.fd_threshold_mm,
+        carpets=carpets,
         curves=curves,
         window_min=study.pet.window_min,
         sessions=sessions[sessions["participant_id"] == person.id],
+        quality=scores[scores["participant_id"] == person.id],
     )
     return page.save(study.output / f"{person.id}.html")
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from petfmri.commands.adoption import adoptions
 from petfmri.commands.arterial import Arterial
 from petfmri.commands.choices import Choice
 from petfmri.commands.context import cohort_of, reference_name
@@ -29,6 +30,7 @@ from petfmri.errors import DatasetError
 from petfmri.pet.activity import half_life
 from petfmri.pet.frames import FrameSchedule
 from petfmri.pet.psf import psf_fwhm_mm
+from petfmri.study.adopted import AdoptedPet
 from petfmri.study.bids import Scan
 from petfmri.study.layout import Names
 from petfmri.study.names import parse_name
@@ -47,7 +49,7 @@ def image_people(study: Study, chosen: Sequence[Choice]) -> list[Person]:
         If nobody has been processed.
     """
     cohort = cohort_of(study)
-    settings = settings_of(study, cohort)
+    settings, adopted = settings_of(study, cohort), adoptions(study, cohort)
     references = list(dict.fromkeys(choice.reference for choice in chosen if choice.reference))
     corrected = any(choice.pvc != "none" for choice in chosen)
     people = []
@@ -61,6 +63,7 @@ def image_people(study: Study, chosen: Sequence[Choice]) -> list[Person]:
                 session.id,
                 references or [reference_name(study)],
                 _resolution(session.pet[0], study) if corrected else None,
+                adopted[person.id].scans.get(session.pet[0].path, AdoptedPet()),
             )
             for session in person.sessions
             if session.pet and names.pet(session.id, "petref", ".nii.gz", desc="hmc").exists()

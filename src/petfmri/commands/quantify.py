@@ -14,7 +14,13 @@ import pandas as pd
 
 from petfmri.atlases import select_regions
 from petfmri.commands.choices import Choice, choice_problems, choices
-from petfmri.commands.context import config_problems, group_folder, n_cores, resolved
+from petfmri.commands.context import (
+    config_problems,
+    group_folder,
+    n_cores,
+    petprep_curves,
+    resolved,
+)
 from petfmri.commands.overview import write_overview
 from petfmri.commands.people import image_people, petprep_people
 from petfmri.commands.petprep import petprep_scans, petprep_tables
@@ -108,13 +114,14 @@ def quantify(
     DatasetError
         If there are no curves, or no scan could be quantified.
     """
-    problems = choice_problems(study)
-    if study.derivatives.petprep is None:
+    from_tables = petprep_curves(study) is not None
+    problems = choice_problems(study, from_tables=from_tables)
+    if not from_tables:
         problems += config_problems(study) + stale(study, "run")
     if problems:
         raise ConfigError.of(problems)
     chosen = choices(study)
-    if study.derivatives.petprep is None:
+    if not from_tables:
         base, people = read_group_tables(study), image_people(study, chosen)
     else:
         scans = petprep_scans(study)
@@ -421,7 +428,7 @@ def _notes(study: Study, chosen: Sequence[Choice]) -> list[str]:
             "Corrections for partial volumes amplify noise and errors of segmentation: across "
             "sessions they are a sensitivity analysis."
         )
-    if study.derivatives.petprep is None and chosen[0].pvc != "none":
+    if petprep_curves(study) is None and chosen[0].pvc != "none":
         notes.append("There are no maps: voxels are not corrected for partial volumes.")
     if len(chosen) > 1:
         notes.append(

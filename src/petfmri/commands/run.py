@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from petfmri.commands.adoption import adoption_line, adoption_roots, adoptions
 from petfmri.commands.check import find_problems, report, require_usable
 from petfmri.commands.context import atlas_of, cohort_of, n_cores, reference_name, resolved
 from petfmri.config import AtlasFiles, ReferenceLabels, Study, load_study
+from petfmri.errors import ConfigError, Problem
+from petfmri.study.adopted import Adopted, AdoptedBold, AdoptedPet
+from petfmri.study.adoption import sources_of
 from petfmri.study.bids import Cohort, Participant, Session, tracer_of
 from petfmri.study.files import read_json, write_text
 from petfmri.study.layout import Names
@@ -51,24 +56,35 @@ def run(
     """Process what is not current, write the group tables, and return the exit status."""
     from petfmri.execution.profiles import load_profile, total_memory_gb
     from petfmri.execution.provenance import is_current
+    from petfmri.workflows.memory import PROCESS_GB
 
-    chosen = load_profile(profile, n_procs=n_procs, memory_gb=mem_gb or 0.9 * total_memory_gb())
+    budget_gb = (mem_gb or 0.9 * total_memory_gb()) - PROCESS_GB  # this process leads the others
+    chosen = load_profile(profile, n_procs=n_procs, memory_gb=budget_gb)
     cohort = cohort_of(study, participants)
     settings = settings_of(study, cohort)
-    made_from = {person.id: _provenance(person, cohort, settings) for person in cohort.participants}
+    adopted = adoptions(study, cohort)
+    roots = adoption_roots(study)
+    made_from = {
+        person.id: _provenance(person, cohort, adopted[person.id], roots, settings)
+        for person in cohort.participants
+    }
     stale = [
         person
         for person in cohort.participants
         if not is_current(_record(study, person.id), made_from[person.id], outputs_in=study.output)
     ]
     failures: list[Failure] = []
+    if mem_gb is not None:
+        _require_memory(stale, mem_gb)
     if stale:
         if not checked:
-            problems = find_problems(study, cohort)
+            problems = find_problems(study, cohort, adopted=adopted)
             report(problems)
             require_usable(problems)
+        for person in stale if roots else ():
+            print(adoption_line(person.id, adopted[person.id]))
         failures = _process(
-            study, stale, settings, made_from, chosen, work_dir or study.output / "work"
+            study, stale, adopted, settings, made_from, chosen, work_dir or study.output / "work"
         )
     else:
         print(f"{len(cohort.participants)} participants are up to date; 0 steps executed.")
@@ -76,6 +92,34 @@ def run(
     for failure in failures:
         print(f"failed: {failure}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _largest_step_gb(person: Participant) -> float:
+    """Estimate what the largest step of a participant takes, GB."""
+    from petfmri.workflows.memory import step_gb
+
+    scans = [scan.path for session in person.sessions for scan in (*session.pet, *session.bold)]
+    anatomy = [scan.path for scan in person.t1w]
+    return max(step_gb(*anatomy, scan) for scan in scans) if scans else step_gb(*anatomy)
+
+
+def _require_memory(people: Sequence[Participant], mem_gb: float) -> None:
+    """Refuse a limit within which not even one step at a time can stay."""
+    from petfmri.workflows.memory import PROCESS_GB
+
+    needs = {person.id: PROCESS_GB + _largest_step_gb(person) for person in people}
+    problems = [
+        Problem(
+            f"--mem-gb, {person}",
+            f"{mem_gb:g} GB",
+            f"at least {math.ceil(10 * need) / 10:g} GB, for images of this size",
+            "allow more",
+        )
+        for person, need in needs.items()
+        if need > mem_gb
+    ]
+    if problems:
+        raise ConfigError.of(problems)
 
 
 def settings_of(study: Study, cohort: Cohort) -> Settings:
@@ -123,6 +167,7 @@ def _only_tracer(cohort: Cohort) -> str | None:
 def _process(
     study: Study,
     people: Sequence[Participant],
+    adopted: Mapping[str, Adopted],
     settings: Settings,
     made_from: dict[str, Any],
     profile: Any,
@@ -143,7 +188,8 @@ def _process(
             person.id,
             t1w=person.t1w[0].path,
             lesions=person.lesions,
-            sessions=[_scans(session) for session in person.sessions],
+            adopted=adopted[person.id].anat,
+            sessions=[_scans(session, adopted[person.id]) for session in person.sessions],
             output=study.output,
             settings=settings,
         )
@@ -158,6 +204,7 @@ def _process(
             builds,
             n_procs=n_procs,
             memory_gb=profile.plugin_args["memory_gb"],
+            participant_gb=max(map(_largest_step_gb, usable)),
             work_dir=work_dir,
             progress=shown,
         )
@@ -198,13 +245,22 @@ def _delivered(workflow: Any, root: Path) -> list[str]:
     return [str(path.relative_to(root)) for path in (*targets, *sidecars) if path.exists()]
 
 
-def _scans(session: Session) -> SessionScans:
+def _scans(session: Session, adopted: Adopted) -> SessionScans:
     scan = session.pet[0] if session.pet else None
+    pet = None
+    if scan is not None:
+        kept = adopted.scans.get(scan.path, AdoptedPet())
+        pet = PetScan(scan.path, dict(scan.sidecar), kept)
     return SessionScans(
         id=session.id,
-        pet=None if scan is None else PetScan(scan.path, dict(scan.sidecar)),
+        pet=pet,
         runs=tuple(
-            BoldRun(run.path, float(run.sidecar["RepetitionTime"]), run.entities.get("run"))
+            BoldRun(
+                run.path,
+                float(run.sidecar["RepetitionTime"]),
+                run.entities.get("run"),
+                adopted.runs.get(run.path, AdoptedBold()),
+            )
             for run in session.bold
         ),
     )
@@ -214,7 +270,13 @@ def _record(study: Study, participant: str) -> Path:
     return study.output / participant / f"{participant}_provenance.json"
 
 
-def _provenance(person: Participant, cohort: Cohort, settings: Settings) -> Any:
+def _provenance(
+    person: Participant,
+    cohort: Cohort,
+    adopted: Adopted,
+    roots: Mapping[str, Path],
+    settings: Settings,
+) -> Any:
     from petfmri.execution.provenance import provenance
 
     scans = [
@@ -224,8 +286,16 @@ def _provenance(person: Participant, cohort: Cohort, settings: Settings) -> Any:
     paths = {scan.path for scan in scans} | {
         path for scan in scans for path in scan.origins.values()
     }
-    paths.update(person.lesions)
-    return provenance(paths, dataset=cohort.bids, options=asdict(settings))
+    paths.update(person.lesions, adopted.files)
+    curves = [scan.curves.with_suffix(".json") for scan in adopted.scans.values() if scan.curves]
+    paths.update(path for path in curves if path.exists())
+    return provenance(
+        paths,
+        dataset=cohort.bids,
+        options=asdict(settings),
+        derivatives=roots,
+        sources=sources_of(adopted, roots) if roots else {},
+    )
 
 
 def _write_results(

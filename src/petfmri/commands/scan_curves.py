@@ -13,15 +13,18 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from petfmri.errors import DatasetError
-from petfmri.images.resampling import Grid, resample_frames
+from petfmri.images.preprocessed import resample_scan
+from petfmri.images.resampling import Grid
 from petfmri.images.transform_files import read_affine, read_affines
-from petfmri.images.volumes import Volumes
+from petfmri.images.transforms import Affine
+from petfmri.images.volumes import Volumes, load_canonical
 from petfmri.pet.activity import calibration, half_life
 from petfmri.pet.frames import FrameSchedule
 from petfmri.pet.kinetics.weights import frame_weights
 from petfmri.pet.partial_volume import gtm, iterative_yang
 from petfmri.pet.spill import label_spill
 from petfmri.pet.tacs import regional_means
+from petfmri.study.adopted import AdoptedPet
 from petfmri.study.files import read_table
 from petfmri.study.layout import Names
 from petfmri.study.names import bids_label
@@ -91,6 +94,8 @@ class ImageScan:
     references : sequence of str
         Whose masks the run delivered.
     psf_mm : array of shape (3,), mm, or None
+    adopted : AdoptedPet
+        Whose preprocessed frames the run read, if any.
     """
 
     path: Path
@@ -99,6 +104,7 @@ class ImageScan:
     session: str
     references: Sequence[str]
     psf_mm: FloatArray | None = None
+    adopted: AdoptedPet = field(default_factory=AdoptedPet)
     _cache: dict[str, ScanCurves] = field(default_factory=dict)
 
     @cached_property
@@ -230,20 +236,26 @@ class ImageScan:
         return np.where(labels > 0, labels, np.where(where, rest, 0)).astype(np.int32)
 
     def _frames(self, grid: Grid, where: BoolArray) -> Iterator[FloatArray]:
-        """Interpolate each raw frame once onto the T1w grid, in kBq/mL."""
-        volumes = Volumes(self.path)
+        """Interpolate each frame that the run read once onto the T1w grid, in kBq/mL."""
+        path = self.adopted.series or self.path
+        volumes = Volumes(path)
         factors = calibration(dict(self.sidecar), self.schedule, self.path.name)
         to_t1w = {"from_": "T1w", "to": "petref", "mode": "image"}
         moved = {"from_": "orig", "to": "petref", "mode": "image"}
-        return resample_frames(
+        raw = self.adopted.series is None
+        in_t1w = not raw and self.adopted.space == "T1w"
+        xfm = Affine() if in_t1w else ~read_affine(self._pet("xfm", ".txt", **to_t1w))
+        return resample_scan(
             (frame * np.float32(f) for frame, f in zip(volumes, factors, strict=True)),
-            volumes.affine,
-            ~read_affine(self.names.pet(self.session, "xfm", ".txt", **to_t1w)),
+            volumes,
+            xfm,
             grid,
-            motion=read_affines(self.names.pet(self.session, "xfm", ".txt", **moved)),
+            motion=read_affines(self._pet("xfm", ".txt", **moved)) if raw else None,
             where=where,
-            fill=np.nan,
         )
+
+    def _pet(self, suffix: str, extension: str, **entities: str) -> Path:
+        return self.names.pet(self.session, suffix, extension, **entities)
 
     def _reference(self, name: str) -> BoolArray:
         image = self._image("mask", desc="ref", label=bids_label(name))
@@ -255,7 +267,7 @@ class ImageScan:
             raise DatasetError(
                 str(path), "no such file", "what a run delivers", "call `petfmri run` first"
             )
-        return nib.load(path)
+        return load_canonical(path)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,33 +15,37 @@ from petfmri.study.bids import Cohort
 from petfmri.study.files import read_table, write_table
 from petfmri.study.group import REGION_COLUMNS, SESSION_COLUMNS, region_rows, session_row
 from petfmri.study.layout import Names
+from petfmri.study.quality import QUALITY_COLUMNS, quality_table
 from petfmri.study.tables import cohort_table
 
 
 def write_group_tables(
     study: Study, cohort: Cohort, names: Sequence[Names], atlas: pd.DataFrame
 ) -> None:
-    """Assemble ``group/regions.tsv`` and ``group/sessions.tsv`` from delivered results."""
+    """Assemble the tables of regions, sessions and quality from delivered results."""
     score = study.symptoms.score if study.symptoms else None
     described = cohort_table(
         cohort, dose=study.columns.dose, arm=study.columns.arm, days=study.columns.days, score=score
     )
-    regions, measured = [], []
+    regions, measured, scores = [], [], []
     for person in names:
-        for session in cohort.participant(person.sub).sessions:
-            runs = [scan.entities.get("run") for scan in session.bold]
-            rows = region_rows(person, session.id, atlas, runs=runs)
+        sessions = cohort.participant(person.sub).sessions
+        runs_of = {s.id: [scan.entities.get("run") for scan in s.bold] for s in sessions}
+        scores.append(quality_table(person, runs_of))
+        for session in sessions:
+            rows = region_rows(person, session.id, atlas, runs=runs_of[session.id])
             regions.append(rows)
             grey = grey_matter(rows, f"{person.sub} {session.id}")
             measured.append(
                 session_row(person, session.id) | ({} if grey is None else {"suvr_grey": grey})
             )
-    sessions = described.merge(
-        pd.DataFrame(measured), on=["participant_id", "session_id"], how="left"
-    )
+    table = described.merge(pd.DataFrame(measured), on=["participant_id", "session_id"], how="left")
     group = study.output / "group"
     write_table(pd.concat(regions, ignore_index=True), group / "regions.tsv", REGION_COLUMNS)
-    write_table(sessions, group / "sessions.tsv", session_columns(list(sessions), atlas, score))
+    write_table(table, group / "sessions.tsv", session_columns(list(table), atlas, score))
+    quality = pd.concat(scores, ignore_index=True)
+    if not quality.empty:
+        write_table(quality, group / "quality.tsv", QUALITY_COLUMNS)
 
 
 def session_columns(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from petfmri import __version__
+from petfmri.study.adoption import named
 from petfmri.study.files import read_json, write_json
 
 
@@ -21,12 +22,15 @@ class Provenance:
     ----------
     options : mapping
         The settings that the workflow reads.
-    inputs : mapping of path (relative to the dataset) to SHA-256
-        By content, so that moving or touching a file changes nothing.
+    inputs : mapping of path (relative to the dataset) or BIDS URI to SHA-256
+        By content, so that moving or touching a dataset changes nothing.
+    sources : mapping of scan to {step: BIDS URI of the file adopted, or ``"computed"``}
+        Told, not hashed: the inputs say as much.
     """
 
     options: Mapping[str, Any]
     inputs: Mapping[str, str]
+    sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -35,10 +39,19 @@ class Provenance:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def provenance(paths: Iterable[Path], *, dataset: Path, options: Mapping[str, Any]) -> Provenance:
-    """Hash the inputs of one participant."""
-    inputs = {str(path.relative_to(dataset)): sha256(path) for path in sorted(set(paths))}
-    return Provenance(json.loads(json.dumps(options, default=str)), inputs)
+def provenance(
+    paths: Iterable[Path],
+    *,
+    dataset: Path,
+    options: Mapping[str, Any],
+    derivatives: Mapping[str, Path] | None = None,
+    sources: Mapping[str, Mapping[str, str]] | None = None,
+) -> Provenance:
+    """Hash the inputs of one participant, of a dataset and of named derivatives folders."""
+    roots = {"raw": dataset, **(derivatives or {})}
+    names = {path: named(path, roots).removeprefix("bids:raw:") for path in sorted(set(paths))}
+    inputs = {name: sha256(path) for path, name in names.items()}
+    return Provenance(json.loads(json.dumps(options, default=str)), inputs, sources or {})
 
 
 def sha256(path: Path) -> str:
@@ -68,6 +81,7 @@ def write_provenance(
             "software": dict(software),
             "options": dict(made_from.options),
             "inputs": dict(made_from.inputs),
+            "sources": {name: dict(steps) for name, steps in made_from.sources.items()},
             "outputs": sorted(outputs),
         },
         record,

@@ -20,7 +20,6 @@ from petfmri.execution.digest import Failure
 from petfmri.execution.profiles import Profile
 from petfmri.execution.run import ONE_THREAD, PRELOADED, Outcome, run_workflow
 
-PARTICIPANT_GB = 2.0  # the largest `mem_gb` of a step: a participant's steps run one by one
 KILLED = "a worker process was killed, most likely for want of memory; run again to resume"
 
 
@@ -29,6 +28,7 @@ def run_side_by_side(
     *,
     n_procs: int,
     memory_gb: float,
+    participant_gb: float,
     work_dir: Path,
     progress: bool = True,
 ) -> Outcome:
@@ -40,7 +40,9 @@ def run_side_by_side(
         Picklable, such as a partial of `participant_workflow`.
     n_procs : int
     memory_gb : float
-        Each participant counts as `PARTICIPANT_GB`; one always runs.
+        For all of them; one always runs.
+    participant_gb : float
+        The largest step of a participant: the steps of one run one by one.
     work_dir : Path
     progress : bool
         Show a progress bar on standard error.
@@ -49,7 +51,7 @@ def run_side_by_side(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     outcomes = []
-    width = max(1, min(n_procs, len(builds), int(memory_gb // PARTICIPANT_GB)))
+    width = max(1, min(n_procs, len(builds), int(memory_gb // participant_gb)))
     with (
         ProcessPoolExecutor(width, mp_context=context) as pool,
         tqdm(total=len(builds), unit="participant", disable=not progress) as bar,

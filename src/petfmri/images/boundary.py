@@ -131,6 +131,36 @@ def boundary_cost(
     return _cost(values, to_voxels, boundary, grey_brighter)
 
 
+def edge_agreement(
+    image: nib.Nifti1Image, xfm: Transform, boundary: Boundary, *, grey_brighter: bool = True
+) -> float:
+    """Tell in which share of a boundary an image has the contrast that is expected there.
+
+    Parameters
+    ----------
+    image : Nifti1Image, 3-D
+        A BOLD or PET reference.
+    xfm : Transform
+        Points of the T1w to points of `image`.
+    boundary : Boundary
+        In the space of the T1w.
+    grey_brighter : bool, default=True
+
+    Returns
+    -------
+    float
+        0.5 by chance, 1 when grey matter is the brighter side of every point that is seen.
+
+    Raises
+    ------
+    RegistrationError
+        If the image contains too little of the boundary.
+    """
+    values = np.asarray(image.dataobj, dtype=np.float32)
+    contrast = _contrast(values, (~Affine(image.affine)) @ xfm, boundary)
+    return float(np.mean((contrast > 0) if grey_brighter else (contrast < 0)))
+
+
 def find_boundary(grey: nib.Nifti1Image, white: nib.Nifti1Image) -> Boundary:
     """Find where the white matter probability falls through 0.5 next to grey matter.
 
@@ -175,6 +205,13 @@ def find_boundary(grey: nib.Nifti1Image, white: nib.Nifti1Image) -> Boundary:
 
 def _cost(values: FloatArray, to_voxels: Transform, boundary: Boundary, grey_brighter: bool) -> float:
     """Average 1 - tanh(slope × contrast in percent) over the points that the EPI contains."""
+    sign = 1 if grey_brighter else -1
+    contrast = _contrast(values, to_voxels, boundary)
+    return float((1 - np.tanh(_SLOPE * sign * contrast)).mean())
+
+
+def _contrast(values: FloatArray, to_voxels: Transform, boundary: Boundary) -> FloatArray:
+    """Contrast across the boundary, outer minus inner side, percent, where it is seen."""
     offset = _DEPTH_MM * boundary.normals
     outer, outer_seen = _read(values, to_voxels.map(boundary.points + offset))
     inner, inner_seen = _read(values, to_voxels.map(boundary.points - offset))
@@ -187,8 +224,7 @@ def _cost(values: FloatArray, to_voxels: Transform, boundary: Boundary, grey_bri
             "check the alignment from which it starts",
         )
     contrast = 200 * (outer - inner) / (np.abs(outer + inner) + 1e-6)
-    sign = 1 if grey_brighter else -1
-    return float((1 - np.tanh(_SLOPE * sign * contrast[seen])).mean())
+    return np.asarray(contrast[seen])
 
 
 def _read(values: FloatArray, voxels: FloatArray) -> tuple[FloatArray, BoolArray]:

@@ -85,6 +85,29 @@ def extract_brain(t1w: nib.Nifti1Image, template: Template, registration: Regist
     raise _implausible(t1w, "; from a second start, ".join(complaints))
 
 
+def template_affine(t1w: nib.Nifti1Image, template: Template, registration: Registration) -> Affine:
+    """Align a head with the template, for a brain that is known already.
+
+    Returns
+    -------
+    Affine
+        Points of the T1w to points of the template.
+
+    Raises
+    ------
+    SegmentationError
+        If both starts stretch or shrink the head beyond human proportions.
+    """
+    search = _Search(t1w, template, registration)
+    try:
+        xfm = search.first_start()
+        _check_scales(t1w, xfm)
+    except (SegmentationError, RegistrationError):
+        xfm = search.second_start()
+        _check_scales(t1w, xfm)
+    return xfm
+
+
 class _Search:
     """The images of a search, small enough to be quick."""
 

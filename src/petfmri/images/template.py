@@ -8,8 +8,8 @@ import numpy as np
 from petfmri.atlases import Template
 from petfmri.errors import RegistrationError
 from petfmri.images.cropping import box_around, cropped, grown, shrunk
+from petfmri.images.quality import overlap
 from petfmri.images.registration import Registration
-from petfmri.images.resampling import Grid, carry_mask
 from petfmri.images.transforms import Affine, Transform
 
 RIM_MM = 4.0  # outside the brain mask, where the images are still compared
@@ -67,13 +67,11 @@ def normalise(
 
 
 def _check_overlap(mask: nib.Nifti1Image, template_mask: nib.Nifti1Image, xfm: Transform) -> None:
-    carried = np.asarray(carry_mask(template_mask, xfm, Grid.of(mask)).dataobj) > 0
-    inside = np.asarray(mask.dataobj) >= 0.5
-    overlap = 2 * (carried & inside).sum() / max(1, int(carried.sum() + inside.sum()))
-    if overlap < MIN_OVERLAP:
+    found = overlap(mask, template_mask, xfm)
+    if found < MIN_OVERLAP:
         raise RegistrationError(
             "T1w to template",
-            f"brains that overlap by {overlap:.2f} (Dice)",
+            f"brains that overlap by {found:.2f} (Dice)",
             f"at least {MIN_OVERLAP}",
             "look at the brain mask and at the contrast of the T1w",
         )

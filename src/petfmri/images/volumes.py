@@ -10,15 +10,27 @@ import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.openers import ImageOpener
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
 from petfmri.errors import DatasetError
 from petfmri.typing import FloatArray
 
 
+def load_canonical(path: Path | str) -> nib.Nifti1Image:
+    """Read an image with its axes as near to R, A, S as permuting and flipping them can bring it.
+
+    No value changes: what is computed from an image then does not depend on how it was stored.
+    """
+    image = nib.as_closest_canonical(nib.load(path))
+    image.set_filename(str(path))  # for messages
+    return image
+
+
 class Volumes:
     """The frames of a NIfTI image, read in order from disk each time they are iterated.
 
-    A gzip file is decompressed once per pass, and one volume is in memory at a time.
+    A gzip file is decompressed once per pass, and one volume is in memory at a time. Like
+    `load_canonical`, axes come as near to R, A, S as permuting and flipping can bring them.
 
     Parameters
     ----------
@@ -43,9 +55,29 @@ class Volumes:
                 str(path), f"an unreadable image ({error})", "NIfTI", "copy or convert it anew"
             ) from None
         shape = self._image.shape
-        self.shape: tuple[int, int, int] = (shape[0], shape[1], shape[2])
-        self.affine: FloatArray = self._image.affine
+        self._stored: tuple[int, int, int] = (shape[0], shape[1], shape[2])
+        self._turn = io_orientation(self._image.affine)
+        order = np.argsort(self._turn[:, 0])
+        x, y, z = (self._stored[axis] for axis in order)
+        self.shape: tuple[int, int, int] = (x, y, z)
+        self.affine: FloatArray = self._image.affine @ inv_ornt_aff(self._turn, self._stored)
         self.n_total = int(np.prod(shape[3:], dtype=int))
+
+    def axis_of(self, direction: str) -> tuple[int, int]:
+        """Tell which axis of the volumes a BIDS direction names, and its sign.
+
+        Parameters
+        ----------
+        direction : str
+            i, j or k, the axes as stored, with "-" for the falling index.
+
+        Returns
+        -------
+        (axis, sign)
+            0 to 2, and 1 or -1.
+        """
+        axis, flip = self._turn["ijk".index(direction[0])]
+        return int(axis), int(flip) * (-1 if direction.endswith("-") else 1)
 
     def __len__(self) -> int:
         return self.n_total - self.first
@@ -53,13 +85,14 @@ class Volumes:
     def __iter__(self) -> Iterator[FloatArray]:
         """Yield each volume as float32 of shape (x, y, z)."""
         proxy = self._image.dataobj
-        dtype, n_voxels = np.dtype(proxy.dtype), int(np.prod(self.shape))
+        dtype, n_voxels = np.dtype(proxy.dtype), int(np.prod(self._stored))
         slope, inter = float(proxy.slope), float(proxy.inter)
         with ImageOpener(self.path) as stream:
             n_bytes = n_voxels * dtype.itemsize
             for number in range(self.first, self.n_total):
                 raw = self._read(stream, proxy.offset + number * n_bytes, n_bytes, number)
-                volume = np.frombuffer(raw, dtype).reshape(self.shape, order="F")
+                volume = np.frombuffer(raw, dtype).reshape(self._stored, order="F")
+                volume = apply_orientation(volume, self._turn)
                 volume = np.ascontiguousarray(volume, dtype=np.float32)
                 if (slope, inter) != (1.0, 0.0):
                     volume = volume * np.float32(slope) + np.float32(inter)

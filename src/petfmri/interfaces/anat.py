@@ -10,7 +10,7 @@ from nipype.interfaces.base import File, TraitedSpec, traits
 
 from petfmri.atlases import load_atlas, load_template
 from petfmri.images.bias import correct_bias
-from petfmri.images.brain import extract_brain
+from petfmri.images.brain import extract_brain, template_affine
 from petfmri.images.erosion import deep_tissue
 from petfmri.images.labels import labels_in_grey
 from petfmri.images.registration import Greedy
@@ -18,6 +18,8 @@ from petfmri.images.resampling import Grid, carry_labels, sampled_warp
 from petfmri.images.template import normalise
 from petfmri.images.tissues import carry_tissues, segment_tissues
 from petfmri.images.transform_files import read_affine, read_warp, write_affine, write_warp
+from petfmri.images.transforms import Transform
+from petfmri.images.volumes import load_canonical
 from petfmri.interfaces.base import Step, StepInputSpec
 from petfmri.study.files import write_table
 
@@ -42,7 +44,9 @@ class CorrectBias(Step):
     output_spec = CorrectBiasOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        corrected = correct_bias(nib.load(self.inputs.in_file), nib.load(self.inputs.brain_mask))
+        corrected = correct_bias(
+            load_canonical(self.inputs.in_file), load_canonical(self.inputs.brain_mask)
+        )
         nib.save(corrected, folder / "T1w.nii.gz")
         return {"out_file": folder / "T1w.nii.gz"}
 
@@ -64,7 +68,7 @@ class ExtractBrain(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         brain = extract_brain(
-            nib.load(self.inputs.in_file), load_template(), Greedy(iterations=QUICK)
+            load_canonical(self.inputs.in_file), load_template(), Greedy(iterations=QUICK)
         )
         nib.save(brain.mask, folder / "mask.nii.gz")
         return {
@@ -92,13 +96,32 @@ class SegmentTissues(Step):
     output_spec = SegmentTissuesOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        mask = nib.load(self.inputs.brain_mask)
+        mask = load_canonical(self.inputs.brain_mask)
         priors = carry_tissues(load_template(), read_warp(Path(self.inputs.xfm)), mask)
-        tissues = segment_tissues(nib.load(self.inputs.in_file), mask, priors)
+        tissues = segment_tissues(load_canonical(self.inputs.in_file), mask, priors)
         outputs = {"grey": tissues.gm, "white": tissues.wm, "csf": tissues.csf}
         for name, image in outputs.items():
             nib.save(image, folder / f"{name}.nii.gz")
         return {name: folder / f"{name}.nii.gz" for name in outputs}
+
+
+class AlignTemplateInputSpec(StepInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="T1w")
+
+
+class AlignTemplateOutputSpec(TraitedSpec):
+    xfm = File(desc="affine: T1w points to template points")
+
+
+class AlignTemplate(Step):
+    """Find the template's affine where the brain is known already."""
+
+    input_spec = AlignTemplateInputSpec
+    output_spec = AlignTemplateOutputSpec
+
+    def step(self, folder: Path) -> dict[str, Any]:
+        xfm = template_affine(load_canonical(self.inputs.in_file), load_template(), Greedy())
+        return {"xfm": write_affine(xfm, folder / "xfm.txt")}
 
 
 class NormaliseInputSpec(StepInputSpec):
@@ -119,24 +142,29 @@ class Normalise(Step):
     output_spec = NormaliseOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        t1w = nib.load(self.inputs.in_file)
+        t1w = load_canonical(self.inputs.in_file)
         xfm = normalise(
             t1w,
-            nib.load(self.inputs.brain_mask),
+            load_canonical(self.inputs.brain_mask),
             load_template(),
             Greedy(),
             initial=read_affine(Path(self.inputs.initial)),
         )
-        spacing_mm = max(FIELD_MM, float(Grid.of(t1w).spacing_mm.min()))
-        on_t1w, on_template = (
-            Grid.of(image).spaced(spacing_mm) for image in (t1w, load_template().head)
-        )
-        return {
-            "to_template": write_warp(sampled_warp(xfm, on_t1w), folder / "to_template.nii.gz"),
-            "from_template": write_warp(
-                sampled_warp(~xfm, on_template), folder / "from_template.nii.gz"
-            ),
-        }
+        return write_fields(xfm, ~xfm, t1w, folder)
+
+
+def write_fields(
+    to_template: Transform, from_template: Transform, t1w: nib.Nifti1Image, folder: Path
+) -> dict[str, Path]:
+    """Sample a transform and its inverse as fields, each on the grid that it fills."""
+    spacing_mm = max(FIELD_MM, float(Grid.of(t1w).spacing_mm.min()))
+    fields = {
+        "to_template": sampled_warp(to_template, Grid.of(t1w).spaced(spacing_mm)),
+        "from_template": sampled_warp(
+            from_template, Grid.of(load_template().head).spaced(spacing_mm)
+        ),
+    }
+    return {name: write_warp(field, folder / f"{name}.nii.gz") for name, field in fields.items()}
 
 
 class CarryAtlasInputSpec(StepInputSpec):
@@ -163,16 +191,16 @@ class CarryAtlas(Step):
     output_spec = CarryAtlasOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        t1w, xfm = nib.load(self.inputs.t1w), read_warp(Path(self.inputs.xfm))
+        t1w, xfm = load_canonical(self.inputs.t1w), read_warp(Path(self.inputs.xfm))
         atlas = load_atlas(self.inputs.atlas, self.inputs.atlas_table or None)
         whole = carry_labels(atlas.image, xfm, Grid.of(t1w))
-        labels = labels_in_grey(whole, nib.load(self.inputs.grey))
+        labels = labels_in_grey(whole, load_canonical(self.inputs.grey))
         nib.save(labels, folder / "dseg.nii.gz")
         for tissue, path, depth in (
             ("deep_white", self.inputs.white, DEEP_WHITE_MM),
             ("deep_csf", self.inputs.csf, DEEP_CSF_MM),
         ):
-            nib.save(deep_tissue(nib.load(path), depth), folder / f"{tissue}.nii.gz")
+            nib.save(deep_tissue(load_canonical(path), depth), folder / f"{tissue}.nii.gz")
         return {
             "segmentation": folder / "dseg.nii.gz",
             "regions": write_table(atlas.table, folder / "regions.tsv"),

@@ -14,6 +14,7 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, SimpleInterface, trai
 from petfmri import __version__
 from petfmri.images.motion import MOTION_COLUMNS, framewise_displacement, motion_parameters
 from petfmri.images.transforms import Affine
+from petfmri.images.volumes import load_canonical
 from petfmri.typing import FloatArray
 
 
@@ -24,11 +25,13 @@ class StepInputSpec(BaseInterfaceInputSpec):
 class Step(SimpleInterface):
     """Read files, make one call, write files; `step` does it and returns the outputs.
 
-    `resamples` says whether the step interpolates image intensities.
+    `resamples` says whether the step interpolates image intensities, `reads_tables_only` that its
+    memory does not grow with images.
     """
 
     input_spec = StepInputSpec
     resamples = False
+    reads_tables_only = False
 
     def step(self, folder: Path) -> dict[str, Any]:
         raise NotImplementedError
@@ -45,12 +48,12 @@ def _plain(value: Any) -> Any:
 
 def load_array(path: str) -> FloatArray:
     """Read the values of an image as float32."""
-    return np.asarray(nib.load(path).dataobj, dtype=np.float32)
+    return np.asarray(load_canonical(path).dataobj, dtype=np.float32)
 
 
 def load_labels(path: str) -> Any:
     """Read an image of whole numbers."""
-    return np.rint(np.asarray(nib.load(path).dataobj)).astype(np.int32)
+    return np.rint(np.asarray(load_canonical(path).dataobj)).astype(np.int32)
 
 
 def save_image(data: Any, affine: FloatArray, path: Path) -> Path:

@@ -6,7 +6,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 from nipype.interfaces.base import File, InputMultiObject, TraitedSpec, traits
@@ -15,6 +14,7 @@ from petfmri.bold.confounds import confounds_table
 from petfmri.bold.denoise import denoise
 from petfmri.bold.dummy import count_dummy_volumes
 from petfmri.bold.pooling import pool_runs
+from petfmri.bold.quality import QualityCollector
 from petfmri.bold.series import SignalCollector
 from petfmri.images.boundary import refine
 from petfmri.images.coregistration import align_rigidly
@@ -35,7 +35,7 @@ from petfmri.images.transform_files import (
     write_affines,
 )
 from petfmri.images.transforms import Affine
-from petfmri.images.volumes import Volumes
+from petfmri.images.volumes import Volumes, load_canonical
 from petfmri.interfaces.base import (
     Step,
     StepInputSpec,
@@ -105,11 +105,13 @@ class CoregisterBold(Step):
     output_spec = CoregisterOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        boldref, t1w = nib.load(self.inputs.reference), nib.load(self.inputs.t1w)
+        boldref, t1w = load_canonical(self.inputs.reference), load_canonical(self.inputs.t1w)
         start, score = align_rigidly(
-            boldref, t1w, moving_mask=nib.load(self.inputs.brain_mask), registration=Greedy()
+            boldref, t1w, moving_mask=load_canonical(self.inputs.brain_mask), registration=Greedy()
         )
-        refined = refine(boldref, start, nib.load(self.inputs.grey), nib.load(self.inputs.white))
+        refined = refine(
+            boldref, start, load_canonical(self.inputs.grey), load_canonical(self.inputs.white)
+        )
         return {"xfm": write_affine(refined, folder / "xfm.txt"), "score": score}
 
 
@@ -131,6 +133,8 @@ class BoldSignalsOutputSpec(TraitedSpec):
     series = File(desc="raw parcel series, one column per region")
     confounds = File(desc="with fMRIPrep's column names")
     coverage = File(desc="name, coverage and, where a region is missing, why")
+    carpet = File(desc="standardised signals of groups of voxels, one column each")
+    scores = File(desc="one row: tsnr")
 
 
 class BoldSignals(Step):
@@ -144,10 +148,12 @@ class BoldSignals(Step):
         volumes, motion = Volumes(Path(self.inputs.in_file)), read_affines(Path(self.inputs.motion))
         grid, to_t1w = Grid(volumes.shape, volumes.affine), read_affine(Path(self.inputs.xfm))
         names = read_table(Path(self.inputs.regions), ["index", "name"])
-        segmentation = nib.load(self.inputs.segmentation)
+        segmentation = load_canonical(self.inputs.segmentation)
         labels = carry_labels(segmentation, to_t1w, grid, samples=3, least=LEAST_COVERED)
         masks = {
-            name: np.asarray(carry_mask(nib.load(path), to_t1w, grid, samples=2).dataobj).ravel()
+            name: np.asarray(
+                carry_mask(load_canonical(path), to_t1w, grid, samples=2).dataobj
+            ).ravel()
             > 0
             for name, path in (
                 ("brain", self.inputs.brain_mask),
@@ -167,6 +173,14 @@ class BoldSignals(Step):
             where=where,
             **{name: mask[needed] for name, mask in masks.items()},
         )
+        watched = QualityCollector(
+            {
+                "GM": seen & (labels[needed] > 0),
+                "WM": seen & masks["white_matter"][needed],
+                "CSF": seen & masks["csf"][needed],
+            },
+            dummy=self.inputs.dummy,
+        )
         for volume in resample_frames(
             volumes,
             volumes.affine,
@@ -176,7 +190,8 @@ class BoldSignals(Step):
             where=needed.reshape(grid.shape),
         ):
             collector.add(volume)
-        run = collector.finish()
+            watched.add(volume)
+        run, quality = collector.finish(), watched.finish()
         moved = read_table(Path(self.inputs.parameters))
         confounds = confounds_table(
             run,
@@ -195,6 +210,8 @@ class BoldSignals(Step):
             ),
             "confounds": write_table(confounds, folder / "confounds.tsv"),
             "coverage": write_table(coverage, folder / "coverage.tsv"),
+            "carpet": write_table(quality.table(), folder / "carpet.tsv"),
+            "scores": write_table(pd.DataFrame([{"tsnr": quality.tsnr}]), folder / "scores.tsv"),
         }
 
 
@@ -220,6 +237,7 @@ class Denoise(Step):
 
     input_spec = DenoiseInputSpec
     output_spec = DenoiseOutputSpec
+    reads_tables_only = True
 
     def step(self, folder: Path) -> dict[str, Any]:
         runs, tables = [], [read_table(Path(path)) for path in self.inputs.series]
@@ -275,6 +293,7 @@ class Connectivity(Step):
 
     input_spec = ConnectivityInputSpec
     output_spec = ConnectivityOutputSpec
+    reads_tables_only = True
 
     def step(self, folder: Path) -> dict[str, Any]:
         atlas = read_table(Path(self.inputs.regions), ["name", "network", "structure"])

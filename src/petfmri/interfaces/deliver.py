@@ -27,6 +27,7 @@ class Deliver(Step):
 
     input_spec = DeliverInputSpec
     output_spec = DeliverOutputSpec
+    reads_tables_only = True
 
     def step(self, folder: Path) -> dict[str, Any]:
         for source, target in zip(self.inputs.in_files, self.inputs.targets, strict=True):

@@ -6,22 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
-from nipype.interfaces.base import File, TraitedSpec, traits
+from nipype.interfaces.base import File, TraitedSpec, isdefined, traits
 
 from petfmri.images.coregistration import align_rigidly
 from petfmri.images.motion import pet_motion
+from petfmri.images.preprocessed import resample_scan
 from petfmri.images.registration import Greedy
 from petfmri.images.resampling import (
     Grid,
     fraction_on_grid,
     label_samples,
-    resample_frames,
     spline_samples,
 )
 from petfmri.images.transform_files import read_affine, read_affines, write_affine, write_affines
-from petfmri.images.volumes import Volumes
+from petfmri.images.transforms import Transform
+from petfmri.images.volumes import Volumes, load_canonical
 from petfmri.interfaces.base import (
     Step,
     StepInputSpec,
@@ -29,11 +29,11 @@ from petfmri.interfaces.base import (
     motion_table,
     save_image,
 )
-from petfmri.pet.activity import calibration
+from petfmri.pet.activity import calibration, concentration_scale
 from petfmri.pet.frames import FrameSchedule
 from petfmri.pet.reference import ReferenceRegion, reference_uptake
 from petfmri.pet.suvr import suvr, window_mean
-from petfmri.pet.tacs import MIN_COVERAGE, regional_means
+from petfmri.pet.tacs import MIN_COVERAGE, RegionalTacs, regional_means, with_curves
 from petfmri.study.files import read_json, read_table, write_json, write_table
 from petfmri.typing import BoolArray, FloatArray, IntArray
 
@@ -44,7 +44,7 @@ class _Scan:
     """A PET file with its schedule and calibration."""
 
     def __init__(self, path: str, sidecar: dict[str, Any]) -> None:
-        self.volumes = Volumes(Path(path))
+        self.volumes, self.sidecar = Volumes(Path(path)), sidecar
         where = Path(path).name
         self.schedule = FrameSchedule.from_sidecar(sidecar, len(self.volumes), where)
         self.factors = calibration(sidecar, self.schedule, where)
@@ -53,6 +53,20 @@ class _Scan:
         """Yield each frame in kBq/mL, decay-corrected to the injection."""
         for frame, factor in zip(self.volumes, self.factors, strict=True):
             yield frame * np.float32(factor)
+
+    def aligned(
+        self, motion: Any, xfm: Transform, grid: Grid, where: BoolArray | None = None
+    ) -> Iterator[FloatArray]:
+        """Interpolate each frame once onto a grid; NaN outside the field of view."""
+        moves = read_affines(Path(motion)) if isdefined(motion) else None
+        return resample_scan(self.frames(), self.volumes, xfm, grid, motion=moves, where=where)
+
+    def measured(self, path: str, tacs: RegionalTacs) -> RegionalTacs:
+        """Put the curves of another program's table in the place of means over voxels."""
+        table, beside = read_table(Path(path)), Path(path).with_suffix(".json")
+        scale = concentration_scale(read_json(beside).get("Units"), f"{beside}: Units")
+        decay = self.factors / concentration_scale(self.sidecar.get("Units"))
+        return with_curves(tacs, {str(name): table[name] * scale * decay for name in table})
 
 
 class PetMotionInputSpec(StepInputSpec):
@@ -106,18 +120,18 @@ class CoregisterPet(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         xfm, score = align_rigidly(
-            nib.load(self.inputs.reference),
-            nib.load(self.inputs.t1w),
-            moving_mask=nib.load(self.inputs.brain_mask),
+            load_canonical(self.inputs.reference),
+            load_canonical(self.inputs.t1w),
+            moving_mask=load_canonical(self.inputs.brain_mask),
             registration=Greedy(),
         )
         return {"xfm": write_affine(xfm, folder / "xfm.txt"), "score": score}
 
 
 class RegionalPetInputSpec(StepInputSpec):
-    in_file = File(exists=True, mandatory=True, desc="raw PET")
+    in_file = File(exists=True, mandatory=True, desc="raw PET, or preprocessed without motion")
     sidecar = traits.Dict(mandatory=True)
-    motion = File(exists=True, mandatory=True)
+    motion = File(exists=True, desc="absent where another program has corrected it")
     xfm = File(exists=True, mandatory=True, desc="points of the PET reference to T1w points")
     segmentation = File(exists=True, mandatory=True, desc="labels on the T1w grid")
     regions = File(exists=True, mandatory=True, desc="table with index and name")
@@ -125,6 +139,7 @@ class RegionalPetInputSpec(StepInputSpec):
     brain_mask = File(exists=True, mandatory=True, desc="on the T1w grid")
     reference_name = traits.Str(mandatory=True)
     window_s = traits.Tuple(traits.Float, traits.Float, mandatory=True)
+    curves = File(exists=True, desc="regional curves of PETPrep, in place of means over voxels")
 
 
 class RegionalPetOutputSpec(TraitedSpec):
@@ -143,7 +158,7 @@ class RegionalPet(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         scan = _Scan(self.inputs.in_file, self.inputs.sidecar)
-        segmentation = nib.load(self.inputs.segmentation)
+        segmentation = load_canonical(self.inputs.segmentation)
         labels, reference = (
             load_labels(self.inputs.segmentation),
             load_labels(self.inputs.reference_mask) > 0,
@@ -155,21 +170,15 @@ class RegionalPet(Step):
         weights = scan.schedule.window_weights(self.inputs.window_s)
         where = (load_labels(self.inputs.brain_mask)[box] > 0) | (labels > 0) | reference
         gather = _Gather(labels[where], reference[where], weights, new_label=max(regions) + 1)
-        frames = resample_frames(
-            scan.frames(),
-            scan.volumes.affine,
-            ~read_affine(Path(self.inputs.xfm)),
-            grid,
-            motion=read_affines(Path(self.inputs.motion)),
-            where=where,
-            fill=np.nan,
-        )
+        frames = scan.aligned(self.inputs.motion, ~read_affine(Path(self.inputs.xfm)), grid, where)
         tacs = regional_means(
             gather(frames),
             gather.labels,
             regions | {gather.new_label: REFERENCE},
             voxel_volume_mm3=float(abs(np.linalg.det(segmentation.affine[:3, :3]))),
         )
+        if isdefined(self.inputs.curves):
+            tacs = scan.measured(self.inputs.curves, tacs)
         mean = np.full(grid.shape, np.nan, dtype=np.float32)
         mean[where] = gather.mean
         region = ReferenceRegion(self.inputs.reference_name, reference, grid.affine, "")
@@ -198,9 +207,9 @@ class RegionalPet(Step):
 
 
 class PetToBoldInputSpec(StepInputSpec):
-    in_file = File(exists=True, mandatory=True, desc="raw PET")
+    in_file = File(exists=True, mandatory=True, desc="raw PET, or preprocessed without motion")
     sidecar = traits.Dict(mandatory=True)
-    motion = File(exists=True, mandatory=True)
+    motion = File(exists=True, desc="absent where another program has corrected it")
     pet_xfm = File(exists=True, mandatory=True, desc="points of the PET reference to T1w points")
     bold_xfm = File(exists=True, mandatory=True, desc="points of the BOLD reference to T1w points")
     boldref = File(exists=True, mandatory=True)
@@ -226,23 +235,16 @@ class PetToBold(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         scan = _Scan(self.inputs.in_file, self.inputs.sidecar)
-        grid = Grid.of(nib.load(self.inputs.boldref))
+        grid = Grid.of(load_canonical(self.inputs.boldref))
         bold_to_t1w = read_affine(Path(self.inputs.bold_xfm))
         bold_to_pet = ~read_affine(Path(self.inputs.pet_xfm)) @ bold_to_t1w
         weights = scan.schedule.window_weights(self.inputs.window_s)
-        frames = resample_frames(
-            scan.frames(),
-            scan.volumes.affine,
-            bold_to_pet,
-            grid,
-            motion=read_affines(Path(self.inputs.motion)),
-            fill=np.nan,
-        )
+        frames = scan.aligned(self.inputs.motion, bold_to_pet, grid)
         reference = read_json(Path(self.inputs.uptake))
         ratio = suvr(
             window_mean(frames, weights), reference["mean_kBq_mL"], reference["ReferenceRegion"]
         )
-        segmentation = nib.load(self.inputs.segmentation)
+        segmentation = load_canonical(self.inputs.segmentation)
         points = label_samples(segmentation, bold_to_t1w, grid)
         names = read_table(Path(self.inputs.regions), ["index", "name"])
         regions = dict(zip(names["index"].astype(int), names["name"].astype(str)))

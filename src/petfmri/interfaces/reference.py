@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from nipype.interfaces.base import File, InputMultiObject, TraitedSpec, traits
 
 from petfmri.atlases import load_reference_mask, select_regions
 from petfmri.images.resampling import Grid, carry_mask
 from petfmri.images.transform_files import read_warp
+from petfmri.images.volumes import load_canonical
 from petfmri.interfaces.base import Step, StepInputSpec, load_array, load_labels, save_image
 from petfmri.pet.reference import (
     ReferenceRegion,
@@ -52,7 +52,7 @@ class BuildReference(Step):
     output_spec = BuildReferenceOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        affine = nib.load(self.inputs.t1w).affine
+        affine = load_canonical(self.inputs.t1w).affine
         grey, white, csf = (
             load_array(path) for path in (self.inputs.grey, self.inputs.white, self.inputs.csf)
         )
@@ -91,7 +91,7 @@ class BuildReference(Step):
     ) -> ReferenceRegion:
         name = self.inputs.reference
         if name == "semiovale":
-            grid = Grid.of(nib.load(self.inputs.t1w))
+            grid = Grid.of(load_canonical(self.inputs.t1w))
             start = carry_mask(load_reference_mask(name), read_warp(Path(self.inputs.xfm)), grid)
             inside = np.asarray(start.dataobj)
             return semiovale_reference(inside, white, grey, csf, affine, lesion=lesion)

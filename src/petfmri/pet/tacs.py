@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from petfmri.errors import DatasetError
 from petfmri.pet.frames import FrameSchedule
@@ -129,6 +130,36 @@ def regional_means(
     names = tuple(regions.values())
     notes = _notes(names, missing, n_voxels, coverage)
     return RegionalTacs(index, names, mean, sd, n_voxels * voxel_volume_mm3, coverage, notes)
+
+
+def with_curves(tacs: RegionalTacs, curves: Mapping[str, ArrayLike]) -> RegionalTacs:
+    """Take the means of named regions from elsewhere; missing regions stay missing.
+
+    Parameters
+    ----------
+    tacs : RegionalTacs
+    curves : mapping of name to array of shape (n_frames,)
+        In the units of `tacs`; names that it lacks keep their own.
+
+    Raises
+    ------
+    DatasetError
+        If a curve has another number of frames.
+    """
+    mean = tacs.mean.copy()
+    for region, name in enumerate(tacs.names):
+        if name not in curves or np.isnan(mean[region]).all():
+            continue
+        curve = np.asarray(curves[name], dtype=float)
+        if curve.shape != mean[region].shape:
+            raise DatasetError(
+                f"curve of {name}",
+                f"{curve.size} frames",
+                f"{mean.shape[1]}, as the scan has",
+                "use the curves of the same scan",
+            )
+        mean[region] = curve
+    return replace(tacs, mean=mean)
 
 
 def _positions(labels: IntArray, index: IntArray) -> tuple[BoolArray, IntArray]:

@@ -207,14 +207,53 @@ def motion(fd_mm: Sequence[FloatArray], titles: Sequence[str], *, threshold_mm: 
     figure = Figure(figsize=(8, 1.7 * len(fd_mm)), layout="constrained")
     axes = figure.subplots(len(fd_mm), 1, squeeze=False)[:, 0]
     for ax, fd, title in zip(axes, fd_mm, titles):
-        ax.plot(fd, color=BLUE, lw=1)
-        above = np.flatnonzero(fd > threshold_mm)
-        ax.plot(above, fd[above], "o", color=ORANGE, ms=3)
-        ax.axhline(threshold_mm, color=GREY, lw=0.8, ls="--")
-        ax.set_ylabel("FD (mm)")
+        _displacement(ax, fd, threshold_mm)
         ax.set_title(title, fontsize=9, loc="left")
-        ax.spines[["top", "right"]].set_visible(False)
     axes[-1].set_xlabel("frame")
+    return figure
+
+
+def _displacement(ax: Axes, fd_mm: FloatArray, threshold_mm: float) -> None:
+    ax.plot(fd_mm, color=BLUE, lw=1)
+    above = np.flatnonzero(fd_mm > threshold_mm)
+    ax.plot(above, fd_mm[above], "o", color=ORANGE, ms=3)
+    ax.axhline(threshold_mm, color=GREY, lw=0.8, ls="--")
+    ax.set_ylabel("FD (mm)")
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def carpet(
+    rows: FloatArray, tissues: Sequence[str], fd_mm: FloatArray, *, title: str, threshold_mm: float
+) -> Figure:
+    """Draw the carpet of a BOLD run under its framewise displacement.
+
+    Parameters
+    ----------
+    rows : array of shape (n_frames, n_rows)
+        Standardised signals.
+    tissues : sequence of n_rows str
+        GM, WM or CSF; rows of one tissue follow one another.
+    fd_mm : array of shape (n_frames,)
+    title : str
+    threshold_mm : float
+        Frames above it are marked.
+    """
+    figure = Figure(figsize=(8, 4), layout="constrained", dpi=DPI)
+    top, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 4))
+    _displacement(top, fd_mm, threshold_mm)
+    top.set_title(title, fontsize=9, loc="left")
+    frames, n_rows = rows.shape
+    below.imshow(
+        rows.T, cmap="gray", vmin=-2, vmax=2, aspect="auto", interpolation="nearest",
+        extent=(-0.5, frames - 0.5, n_rows, 0),
+    )  # fmt: skip
+    names = list(dict.fromkeys(tissues))
+    ends = np.cumsum([list(tissues).count(name) for name in names])
+    for end in ends[:-1]:
+        below.axhline(end, color=ORANGE, lw=1)
+    below.set_yticks((ends + np.concatenate([[0], ends[:-1]])) / 2, names)
+    below.tick_params(left=False)
+    below.set_xlabel("frame")
     return figure
 
 

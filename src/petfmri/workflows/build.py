@@ -9,20 +9,23 @@ from typing import Any
 from nipype import Merge, Node, Workflow
 
 from petfmri.interfaces.deliver import Deliver
+from petfmri.workflows.memory import PROCESS_GB
 
 Source = tuple[Node, str]
 
 
 def add(
-    workflow: Workflow, name: str, interface: Any, *, mem_gb: float = 0.5, **inputs: Any
+    workflow: Workflow, name: str, interface: Any, *, mem_gb: float = PROCESS_GB, **inputs: Any
 ) -> Node:
     """Add a node; an input given as (node, output) becomes an edge, any other value is set.
 
-    An input given as a list of (node, output) is gathered in their order.
+    An input given as a list of (node, output) is gathered in their order; None is left unset.
     """
     node = Node(interface, name=name, mem_gb=mem_gb)
     workflow.add_nodes([node])
     for field, value in inputs.items():
+        if value is None:
+            continue
         if _is_source(value):
             workflow.connect(value[0], value[1], node, field)
         elif isinstance(value, list) and value and all(map(_is_source, value)):

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from petfmri.study.adopted import AdoptedBold, AdoptedPet
 from petfmri.study.names import bids_label
 
 
 @dataclass(frozen=True)
 class PetScan:
-    """A PET file and its BIDS metadata."""
+    """A PET file, its BIDS metadata, and what others made of it."""
 
     path: Path
     sidecar: dict[str, Any]
+    adopted: AdoptedPet = field(default_factory=AdoptedPet)
 
 
 @dataclass(frozen=True)
 class BoldRun:
-    """A BOLD file and its repetition time."""
+    """A BOLD file, its repetition time, and what others made of it."""
 
     path: Path
     tr_s: float
     run: str | None = None
+    adopted: AdoptedBold = field(default_factory=AdoptedBold)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,173 @@
+"""The BOLD branch: every run of a session, their pooled series, and connectivity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nipype import Node
+
+from petfmri.interfaces import adopt, bold
+from petfmri.interfaces.deliver import Deliver
+from petfmri.study.adopted import TEMPLATE
+from petfmri.workflows.steps import AlignedRun, Steps, word
+from petfmri.workflows.values import BoldRun, SessionScans
+
+
+class BoldBranch(Steps):
+    """Adds motion, coregistration, signals, denoising and connectivity."""
+
+    def _bold_run(self, sid: str, number: int, run: BoldRun) -> AlignedRun:
+        name = f"{word(sid)}_run_{number}"
+        kept = self._adopt_bold(name, run)
+        motion = kept if kept and run.adopted.placed else self._bold_motion(name, run)
+        xfm = kept if kept and run.adopted.xfm else self._bold_xfm(name, motion)
+        if run.adopted.series:
+            signals = self._adopted_signals(name, run, xfm)
+        else:
+            signals = self._bold_signals(name, run, motion, xfm)
+        confounds = signals
+        dummy = motion
+        if run.adopted.confounds:
+            confounds = dummy = kept
+        made = AlignedRun(motion, xfm, signals, confounds, dummy)
+        self._deliver_bold(name, sid, run, made)
+        return made
+
+    def _adopt_bold(self, name: str, run: BoldRun) -> Node | None:
+        """Add the step that hands on what another program made; it estimates nothing."""
+        adopted = run.adopted
+        if not adopted:
+            return None
+        return self._add(
+            f"{name}_adopt_bold",
+            adopt.AdoptBold(),
+            in_file=run.path,
+            reference=adopted.reference,
+            xfm=adopted.xfm,
+            xfm_moves_t1w=adopted.xfm_moves_t1w,
+            motion=adopted.motion,
+            confounds=adopted.confounds,
+            dummy_scans=self.settings.dummy_scans,
+        )
+
+    def _bold_motion(self, name: str, run: BoldRun) -> Node:
+        return self._add(
+            f"{name}_bold_motion",
+            bold.BoldMotion(),
+            in_file=run.path,
+            dummy_scans=self.settings.dummy_scans,
+        )
+
+    def _bold_xfm(self, name: str, motion: Node) -> Node:
+        return self._add(
+            f"{name}_bold_coregistration",
+            bold.CoregisterBold(),
+            reference=(motion, "reference"),
+            t1w=(self.anatomy.t1w, "out_file"),
+            brain_mask=(self.anatomy.brain, "mask"),
+            grey=(self.anatomy.tissues, "grey"),
+            white=(self.anatomy.tissues, "white"),
+        )
+
+    def _bold_signals(self, name: str, run: BoldRun, motion: Node, xfm: Node) -> Node:
+        return self._add(
+            f"{name}_bold_signals",
+            bold.BoldSignals(),
+            in_file=run.path,
+            motion=(motion, "motion"),
+            parameters=(motion, "parameters"),
+            dummy=(motion, "dummy"),
+            tr_s=run.tr_s,
+            xfm=(xfm, "xfm"),
+            segmentation=(self.anatomy.atlas, "segmentation"),
+            regions=(self.anatomy.atlas, "regions"),
+            brain_mask=(self.anatomy.brain, "mask"),
+            deep_white=(self.anatomy.atlas, "deep_white"),
+            deep_csf=(self.anatomy.atlas, "deep_csf"),
+        )
+
+    def _adopted_signals(self, name: str, run: BoldRun, xfm: Node) -> Node:
+        """Add the reading of preprocessed volumes, to which the labels are carried."""
+        space = run.adopted.space
+        in_template = space == TEMPLATE
+        return self._add(
+            f"{name}_adopted_signals",
+            adopt.AdoptedSignals(),
+            in_file=run.adopted.series,
+            confounds=run.adopted.confounds,
+            mask=run.adopted.mask,
+            regions=(self.anatomy.atlas, "regions"),
+            segmentation=None if in_template else (self.anatomy.atlas, "segmentation"),
+            atlas=str(self.settings.atlas),
+            atlas_table=str(self.settings.atlas_table or ""),
+            xfm=(xfm, "xfm") if space == "native" else None,
+        )
+
+    def _deliver_bold(self, name: str, sid: str, run: BoldRun, made: AlignedRun) -> None:
+        def path(suffix: str, extension: str, **entities: str) -> Path:
+            return self.names.func(sid, suffix, extension, run=run.run, **entities)
+
+        files = {
+            path("boldref", ".nii.gz", desc="hmc"): (made.motion, "reference"),
+            path("xfm", ".txt", from_="T1w", to="boldref", mode="image"): (made.xfm, "xfm"),
+            path("timeseries", ".tsv", desc="confounds"): (made.confounds, "confounds"),
+            path("coverage", ".tsv", seg=self.names.seg): (made.regional, "coverage"),
+        }
+        if not run.adopted.series:
+            moved = path("xfm", ".txt", from_="orig", to="boldref", mode="image")
+            files[moved] = (made.motion, "motion")
+            files[path("timeseries", ".tsv", desc="carpet")] = (made.regional, "carpet")
+        self._deliver(f"{name}_deliver_bold", files)
+
+    def _clean(self, session: SessionScans, runs: Sequence[AlignedRun]) -> Node:
+        cleaned = self._add(
+            f"{word(session.id)}_denoise",
+            bold.Denoise(),
+            series=[(run.regional, "series") for run in runs],
+            confounds=[(run.confounds, "confounds") for run in runs],
+            dummies=[(run.dummy, "dummy") for run in runs],
+            tr_s=[run.tr_s for run in session.runs],
+            strategy=self.settings.strategy,
+            band_hz=self.settings.band_hz,
+            fd_threshold_mm=self.settings.fd_threshold_mm,
+            minimum_kept_s=self.settings.minimum_kept_s,
+            where=f"{self.names.sub} {session.id}",
+        )
+        self._deliver(
+            f"{word(session.id)}_deliver_series",
+            {
+                self.names.func(session.id, "timeseries", ".tsv", seg=self.names.seg): (
+                    cleaned,
+                    "series",
+                ),
+                self.names.func(session.id, "metrics", ".tsv", desc="denoising"): (
+                    cleaned,
+                    "quality",
+                ),
+            },
+        )
+        return cleaned
+
+    def _connectivity(self, cleaned: Mapping[str, Node]) -> None:
+        matrices = self._add(
+            "connectivity",
+            bold.Connectivity(),
+            series=[(node, "series") for node in cleaned.values()],
+            regions=(self.anatomy.atlas, "regions"),
+            networks=list(self.settings.networks),
+        )
+        named = {
+            "relmats": {"suffix": "relmat", "seg": self.names.seg, "stat": "pearsoncorrelation"},
+            "metrics": {"suffix": "metrics", "desc": "network"},
+            "strengths": {"suffix": "metrics", "seg": self.names.seg, "desc": "strength"},
+        }
+        for output, entities in named.items():
+            paths = [self.names.func(sid, extension=".tsv", **entities) for sid in cleaned]
+            node = self._add(
+                f"deliver_{output}",
+                Deliver(),
+                in_files=(matrices, output),
+                targets=[str(path) for path in paths],
+            )
+            node.overwrite = True
