@@ -12,12 +12,11 @@ from petfmri.errors import DatasetError
 from petfmri.typing import FloatArray
 
 REACH = 7  # volumes to either side that a value is made of
-AXES = "ijk"
 
 
 def slice_shifts(
-    times_s: Sequence[float], tr_s: float, *, direction: str = "k", where: str = "BOLD run"
-) -> tuple[int, FloatArray]:
+    times_s: Sequence[float], tr_s: float, *, falling: bool = False, where: str = "BOLD run"
+) -> FloatArray:
     """Tell how far each slice was taken from the middle of the acquisition.
 
     The middle lies half way between the first and the last slice, as in fMRIPrep with its
@@ -26,36 +25,34 @@ def slice_shifts(
     Parameters
     ----------
     times_s : sequence of float, s
-        BIDS' ``SliceTiming``: after the start of the volume, in the order of `direction`.
+        BIDS' ``SliceTiming``: after the start of the volume.
     tr_s : float, s
-    direction : str
-        BIDS' ``SliceEncodingDirection``: the axis of the slices, with ``-`` if `times_s` begin at
-        its last slice.
+    falling : bool
+        Whether `times_s` begin with the last slice of the volume, as those of a
+        ``SliceEncodingDirection`` with ``-`` do.
+    where : str
+        Names the run in errors.
 
     Returns
     -------
-    axis : int
-    shifts : array of shape (n_slices,)
+    array of shape (n_slices,)
         By slice: the middle minus the time of the slice, in units of the TR.
 
     Raises
     ------
     DatasetError
-        If times are not finite or lie outside the TR, or the direction is none.
+        If a time is not finite or lies outside the TR.
 
     Examples
     --------
-    >>> slice_shifts([0.0, 1.0, 0.5, 1.5], 2.0, direction="k-")
-    (2, array([-0.375,  0.125, -0.125,  0.375]))
+    >>> slice_shifts([0.0, 1.0, 0.5, 1.5], 2.0, falling=True)
+    array([-0.375,  0.125, -0.125,  0.375])
     """
     times = np.asarray(times_s, dtype=float)
-    if direction[:1] not in AXES or direction[1:] not in ("", "-") or not direction:
-        raise _unusable(where, f"SliceEncodingDirection {direction!r}", "i, j, k, i-, j- or k-")
     if times.ndim != 1 or not times.size or not ((times >= 0) & (times <= tr_s)).all():
         raise _unusable(where, f"SliceTiming {list(times_s)}", f"seconds from 0 to {tr_s:g}")
-    ordered = times[::-1] if direction.endswith("-") else times
     middle = (times.min() + times.max()) / 2
-    return AXES.index(direction[0]), (middle - ordered) / tr_s
+    return np.asarray((middle - (times[::-1] if falling else times)) / tr_s)
 
 
 def interpolate_slices(
@@ -100,10 +97,10 @@ def interpolate_slices(
     Examples
     --------
     >>> times = np.arange(40.0)
-    >>> series = [np.array([[[0.1 * t, 0.1 * (t + 0.5)]]]) for t in times]  # one line, two slices
-    >>> shifted = list(interpolate_slices(series, 2, np.array([0.25, -0.25])))
-    >>> shifted[20].round(3)
-    array([[[2.025, 2.025]]], dtype=float32)
+    >>> series = [np.array([[[0.1 * t, 0.1 * (t + 0.4)]]]) for t in times]  # one line, two slices
+    >>> shifted = list(interpolate_slices(series, 2, np.array([0.2, -0.2])))
+    >>> shifted[20].round(2)
+    array([[[2.02, 2.02]]], dtype=float32)
     """
     source = iter(volumes)
     yield from islice(source, skip)

@@ -203,7 +203,9 @@ def find_boundary(grey: nib.Nifti1Image, white: nib.Nifti1Image) -> Boundary:
     return Boundary(points, normals)
 
 
-def _cost(values: FloatArray, to_voxels: Transform, boundary: Boundary, grey_brighter: bool) -> float:
+def _cost(
+    values: FloatArray, to_voxels: Transform, boundary: Boundary, grey_brighter: bool
+) -> float:
     """Average 1 - tanh(slope × contrast in percent) over the points that the EPI contains."""
     sign = 1 if grey_brighter else -1
     contrast = _contrast(values, to_voxels, boundary)
