@@ -198,6 +198,10 @@ class Bold(_Section):
     strategy: Literal["24P", "24P+aCompCor", "36P"] = "24P+aCompCor"
     band_hz: Range = (0.01, 0.1)
     fd_threshold_mm: float = Field(0.5, gt=0)
+    slice_timing: bool = Field(False, description="read all slices at one moment")
+    distortion: Literal["auto", "none", "registration"] = Field(
+        "none", description="correction along the phase encoding, without a fieldmap"
+    )
     minimum_kept_s: float = Field(240.0, gt=0, description="shortest session after censoring")
 
     @field_validator("band_hz")

@@ -99,3 +99,14 @@ def test_no_components_on_request(rng):
     run = run_signals(rng, n_voxels=0)
     confounds = confounds_table(run, np.zeros((150, 6)), np.zeros(150), tr_s=2.0, n_compcor=0)
     assert not any(name.startswith("a_comp_cor") for name in confounds)
+
+
+def test_volumes_that_moved_get_a_motion_outlier_unless_they_are_dummies(rng):
+    fd, run = np.full(150, 0.1), run_signals(rng)
+    fd[[1, 7, 20]] = 0.6
+    run.std_dvars[[20, 30]] = 1.6
+    confounds = confounds_table(run, np.zeros((150, 6)), fd, tr_s=2.0, dummy=2)
+    marked = confounds.filter(like="motion_outlier")
+    assert list(marked) == ["motion_outlier00", "motion_outlier01", "motion_outlier02"]
+    np.testing.assert_array_equal(marked.to_numpy().argmax(axis=0), [7, 20, 30])
+    np.testing.assert_array_equal(marked.sum(), 1)

@@ -11,6 +11,7 @@ from petfmri.typing import FloatArray
 
 MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 HIGH_PASS_S = 128.0
+SPIKE_FD_MM, SPIKE_STD_DVARS = 0.5, 1.5  # beyond either, a volume has a motion_outlier column
 
 
 def confounds_table(
@@ -74,8 +75,14 @@ def confounds_table(
     for stem, values in (("cosine", cosines), ("a_comp_cor_", components)):
         padded = np.vstack([np.zeros((dummy, values.shape[1])), values])
         columns |= {f"{stem}{k:02d}": column for k, column in enumerate(padded.T)}
-    spikes = np.eye(n_frames)[:, :dummy]
-    columns |= {f"non_steady_state_outlier{k:02d}": spike for k, spike in enumerate(spikes.T)}
+    moved = (fd > SPIKE_FD_MM) | (run.std_dvars > SPIKE_STD_DVARS)
+    frames = np.arange(n_frames)
+    for stem, chosen in (
+        ("non_steady_state_outlier", frames < dummy),
+        ("motion_outlier", moved & (frames >= dummy)),
+    ):
+        spikes = np.eye(n_frames)[chosen]
+        columns |= {f"{stem}{k:02d}": spike for k, spike in enumerate(spikes)}
     return pd.DataFrame(columns)
 
 

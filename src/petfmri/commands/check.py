@@ -21,6 +21,7 @@ from petfmri.pet.kinetics.models import MODELS
 from petfmri.pet.kinetics.operator import LATEST_START_S
 from petfmri.study.adopted import Adopted
 from petfmri.study.bids import Cohort
+from petfmri.study.check_bold import BoldNeeds
 from petfmri.study.checks import check_cohort
 
 
@@ -70,6 +71,7 @@ def find_problems(
             columns=[getattr(study.columns, role) for role in sorted(named)],
             score=study.symptoms.score if study.symptoms else None,
             window_s=study.pet.window_s,
+            bold=BoldNeeds(study.bold.slice_timing, study.bold.distortion),
             voxels=voxels,
             n_threads=n_cores(None),
         )

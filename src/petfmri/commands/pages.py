@@ -13,8 +13,8 @@ import pandas as pd
 
 from petfmri.config import Study
 from petfmri.images.resampling import Grid, resample
-from petfmri.images.transform_files import read_affine
-from petfmri.images.transforms import Affine
+from petfmri.images.transform_reader import read_transform
+from petfmri.images.transforms import Affine, Transform
 from petfmri.reports.participant_page import Carpet, Overlay, participant_page
 from petfmri.study.bids import Participant, Session
 from petfmri.study.files import read_table
@@ -98,7 +98,7 @@ def _overlays(person: Participant, names: Names) -> Iterator[Overlay]:
     for session in person.sessions:
         for title, path, xfm in _aligned(session, names):
             if path.exists():
-                yield _overlay(f"{title}, {session.id}", path, whole, ~read_affine(xfm))
+                yield _overlay(f"{title}, {session.id}", path, whole, ~read_transform(xfm))
 
 
 def _aligned(session: Session, names: Names) -> Iterator[tuple[str, Path, Path]]:
@@ -113,14 +113,16 @@ def _aligned(session: Session, names: Names) -> Iterator[tuple[str, Path, Path]]
     runs = [scan.entities.get("run") for scan in session.bold]
     for run in runs:
         boldref = names.func(session.id, "boldref", ".nii.gz", run=run, desc="hmc")
-        xfm = names.func(session.id, "xfm", ".txt", run=run, to="boldref", **entities)
+        ends = (".h5", ".txt")  # with or without a field of distortion
+        found = [names.func(session.id, "xfm", e, run=run, to="boldref", **entities) for e in ends]
+        xfm = found[0] if found[0].exists() else found[1]
         yield f"Grey matter on BOLD run {run or 1}", boldref, xfm
         if run == runs[0]:
             joined = names.suvr(session.id, "mimap", ".nii.gz", space="boldref")
             yield "Grey matter on the joined SUVR (BOLD grid)", joined, xfm
 
 
-def _overlay(title: str, path: Path, labels: nib.Nifti1Image, xfm: Affine) -> Overlay:
+def _overlay(title: str, path: Path, labels: nib.Nifti1Image, xfm: Transform) -> Overlay:
     """Bring an image onto the grid of the labels, for display only."""
     image = resample(nib.load(path), xfm, Grid.of(labels), order=1)
     spacing = [float(size) for size in labels.header.get_zooms()[:3]]

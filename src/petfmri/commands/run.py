@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from petfmri.commands.adoption import adoption_line, adoption_roots, adoptions
 from petfmri.commands.check import find_problems, report, require_usable
 from petfmri.commands.context import atlas_of, cohort_of, n_cores, reference_name, resolved
-from petfmri.config import AtlasFiles, ReferenceLabels, Study, load_study
+from petfmri.config import AtlasFiles, Bold, ReferenceLabels, Study, load_study
 from petfmri.errors import ConfigError, Problem
 from petfmri.study.adopted import Adopted, AdoptedBold, AdoptedPet
 from petfmri.study.adoption import sources_of
-from petfmri.study.bids import Cohort, Participant, Session, tracer_of
+from petfmri.study.bids import Cohort, Participant, Scan, Session, tracer_of
 from petfmri.study.files import read_json, write_text
 from petfmri.study.layout import Names
 from petfmri.study.names import write_dataset_description
@@ -139,6 +139,8 @@ def settings_of(study: Study, cohort: Cohort) -> Settings:
         window_s=study.pet.window_s,
         task=study.bold.task,
         dummy_scans=study.bold.dummy_scans,
+        slice_timing=study.bold.slice_timing,
+        distortion=study.bold.distortion,
         strategy=study.bold.strategy,
         band_hz=study.bold.band_hz,
         fd_threshold_mm=study.bold.fd_threshold_mm,
@@ -189,7 +191,9 @@ def _process(
             t1w=person.t1w[0].path,
             lesions=person.lesions,
             adopted=adopted[person.id].anat,
-            sessions=[_scans(session, adopted[person.id]) for session in person.sessions],
+            sessions=[
+                _scans(session, adopted[person.id], study.bold) for session in person.sessions
+            ],
             output=study.output,
             settings=settings,
         )
@@ -245,7 +249,7 @@ def _delivered(workflow: Any, root: Path) -> list[str]:
     return [str(path.relative_to(root)) for path in (*targets, *sidecars) if path.exists()]
 
 
-def _scans(session: Session, adopted: Adopted) -> SessionScans:
+def _scans(session: Session, adopted: Adopted, options: Bold) -> SessionScans:
     scan = session.pet[0] if session.pet else None
     pet = None
     if scan is not None:
@@ -255,13 +259,22 @@ def _scans(session: Session, adopted: Adopted) -> SessionScans:
         id=session.id,
         pet=pet,
         runs=tuple(
-            BoldRun(
-                run.path,
-                float(run.sidecar["RepetitionTime"]),
-                run.entities.get("run"),
-                adopted.runs.get(run.path, AdoptedBold()),
-            )
-            for run in session.bold
+            _run(run, adopted.runs.get(run.path, AdoptedBold()), options) for run in session.bold
+        ),
+    )
+
+
+def _run(run: Scan, adopted: AdoptedBold, options: Bold) -> BoldRun:
+    """Take from the sidecar what the options need, and no more."""
+    return BoldRun(
+        run.path,
+        float(run.sidecar["RepetitionTime"]),
+        run.entities.get("run"),
+        adopted,
+        slice_times_s=tuple(run.sidecar["SliceTiming"]) if options.slice_timing else (),
+        slice_direction=run.sidecar.get("SliceEncodingDirection", "k"),
+        phase_encoding=(
+            None if options.distortion == "none" else run.sidecar.get("PhaseEncodingDirection")
         ),
     )
 

@@ -108,14 +108,14 @@ def refine(
 
 
 def boundary_cost(
-    epi: nib.Nifti1Image, xfm: Affine, boundary: Boundary, *, grey_brighter: bool = True
+    epi: nib.Nifti1Image, xfm: Transform, boundary: Boundary, *, grey_brighter: bool = True
 ) -> float:
     """Measure how badly the contrast of an EPI fits a boundary, 0 (best) to 2.
 
     Parameters
     ----------
     epi : Nifti1Image, 3-D
-    xfm : Affine
+    xfm : Transform
         Points of `epi` to points of the T1w.
     boundary : Boundary
         In the space of the T1w.
@@ -203,7 +203,9 @@ def find_boundary(grey: nib.Nifti1Image, white: nib.Nifti1Image) -> Boundary:
     return Boundary(points, normals)
 
 
-def _cost(values: FloatArray, to_voxels: Affine, boundary: Boundary, grey_brighter: bool) -> float:
+def _cost(
+    values: FloatArray, to_voxels: Transform, boundary: Boundary, grey_brighter: bool
+) -> float:
     """Average 1 - tanh(slope × contrast in percent) over the points that the EPI contains."""
     sign = 1 if grey_brighter else -1
     contrast = _contrast(values, to_voxels, boundary)

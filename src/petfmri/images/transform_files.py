@@ -11,11 +11,13 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.affines import voxel_sizes
 from nibabel.filebasedimages import ImageFileError
 
 from petfmri.errors import DatasetError
-from petfmri.images.transforms import Affine, Warp
-from petfmri.study.files import save_image, write_text
+from petfmri.images.transforms import Affine, Chain, Transform, Warp, compose
+from petfmri.study.files import save_image, write_text, written_beside
+from petfmri.typing import FloatArray
 
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # RAS to LPS and back
 _MATRIX_TRANSFORMS = ("AffineTransform", "MatrixOffsetTransformBase")
@@ -115,6 +117,46 @@ def read_warp(path: Path, inverse: Path | None = None) -> Warp:
         raise _not_field(path, "values that are not finite")
     vectors = values[:, :, :, 0, :] * np.array([-1, -1, 1], dtype=np.float32)
     return Warp(vectors, image.affine, None if inverse is None else read_warp(inverse))
+
+
+def write_composite(xfm: Transform, path: Path) -> Path:
+    """Write affines and warps that follow one another as one ITK composite (``.h5``).
+
+    `petfmri.images.transform_reader.read_transform` reads it back, as do ANTs and fMRIPrep.
+    """
+    import h5py
+
+    whole = compose(xfm)
+    parts = list(whole.parts) if isinstance(whole, Chain) else [whole]
+    kinds = ["CompositeTransform_double_3_3"]
+    with written_beside(path) as beside, h5py.File(beside, "w") as file:
+        group = file.create_group("TransformGroup")
+        for number, part in enumerate(parts, 1):
+            kind, values, fixed = _to_itk(part)
+            kinds.append(kind)
+            one = group.create_group(str(number))
+            one.create_dataset("TransformParameters", data=values, compression="gzip")
+            one["TransformFixedParameters"] = fixed
+        for number, kind in enumerate(kinds):
+            where = group.require_group(str(number))
+            where.create_dataset("TransformType", data=[kind], dtype=h5py.string_dtype("ascii"))
+    return path
+
+
+def _to_itk(part: Transform) -> tuple[str, FloatArray, FloatArray]:
+    """Return ITK's name of a transform, its parameters and its fixed parameters, LPS."""
+    if isinstance(part, Warp):
+        vectors = part.displacement * np.array([-1, -1, 1], dtype=np.float32)
+        spacing = voxel_sizes(part.affine)
+        world = _LPS @ part.affine
+        fixed = [*vectors.shape[:3], *world[:3, 3], *spacing, *(world[:3, :3] / spacing).ravel()]
+        along = np.moveaxis(vectors, -1, 0).ravel(order="F")
+        return "DisplacementFieldTransform_float_3_3", along, np.array(fixed, dtype=float)
+    if not isinstance(part, Affine):
+        raise TypeError(f"an affine or a warp, not {part!r}")
+    matrix = _LPS @ part.matrix @ _LPS
+    values = np.array([*matrix[:3, :3].ravel(), *matrix[:3, 3]])
+    return "AffineTransform_double_3_3", values, np.zeros(3)
 
 
 def _from_itk(kind: str, parameters: str, fixed: str) -> Affine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from petfmri.bold.dummy import count_dummy_volumes
 from petfmri.bold.pooling import pool_runs
 from petfmri.bold.quality import QualityCollector
 from petfmri.bold.series import SignalCollector
+from petfmri.bold.slice_timing import interpolate_slices, slice_shifts
 from petfmri.images.boundary import refine
 from petfmri.images.coregistration import align_rigidly
+from petfmri.images.distortion import undistort
 from petfmri.images.motion import MOTION_COLUMNS, bold_motion, estimate_motion
 from petfmri.images.registration import Greedy
 from petfmri.images.resampling import (
@@ -33,7 +36,9 @@ from petfmri.images.transform_files import (
     read_affines,
     write_affine,
     write_affines,
+    write_composite,
 )
+from petfmri.images.transform_reader import read_transform
 from petfmri.images.transforms import Affine
 from petfmri.images.volumes import Volumes, load_canonical
 from petfmri.interfaces.base import (
@@ -47,7 +52,8 @@ from petfmri.networks.comparability import matched_frames
 from petfmri.networks.connectivity import correlate, fisher_z
 from petfmri.networks.registry import network_metrics
 from petfmri.networks.strength import nodal_strength
-from petfmri.study.files import read_table, write_table
+from petfmri.study.files import read_table, write_json, write_table
+from petfmri.typing import FloatArray
 
 LEAST_COVERED = 1 / 3  # of a BOLD voxel, by grey matter, to count as a region's
 
@@ -115,12 +121,61 @@ class CoregisterBold(Step):
         return {"xfm": write_affine(refined, folder / "xfm.txt"), "score": score}
 
 
+class UndistortBoldInputSpec(StepInputSpec):
+    in_file = File(exists=True, mandatory=True, desc="raw BOLD, whose axes the direction names")
+    reference = File(exists=True, mandatory=True, desc="BOLD reference image")
+    xfm = File(exists=True, mandatory=True, desc="points of the BOLD reference to T1w points")
+    grey = File(exists=True, mandatory=True, desc="probability, on the T1w grid")
+    white = File(exists=True, mandatory=True)
+    csf = File(exists=True, mandatory=True)
+    phase_encoding = traits.Str(mandatory=True, desc="BIDS' PhaseEncodingDirection")
+
+
+class UndistortBoldOutputSpec(TraitedSpec):
+    xfm = File(desc="points of the BOLD reference as it is to T1w points: affine and field")
+    sidecar = File(desc="the verdict")
+
+
+class UndistortBold(Step):
+    """Find the distortion of BOLD along its phase encoding, as part of its way to the T1w."""
+
+    input_spec = UndistortBoldInputSpec
+    output_spec = UndistortBoldOutputSpec
+
+    def step(self, folder: Path) -> dict[str, Any]:
+        direction = self.inputs.phase_encoding
+        axis, _ = Volumes(Path(self.inputs.in_file)).axis_of(direction)
+        tissues = [
+            load_canonical(path) for path in (self.inputs.grey, self.inputs.white, self.inputs.csf)
+        ]
+        start = read_affine(Path(self.inputs.xfm))
+        found = undistort(load_canonical(self.inputs.reference), start, tissues, axis=axis)
+        return {
+            "xfm": write_composite(found.to_t1w, folder / "xfm.h5"),
+            "sidecar": write_json(
+                {
+                    "Description": "BOLD reference to T1w: rigid, and the distortion of BOLD along "
+                    "its phase encoding. No image is unwarped: labels and PET are carried to it",
+                    "PhaseEncodingDirection": direction,
+                    "DistortionCorrected": found.distortion is not None,
+                    "LargestDisplacement_mm": found.largest_mm,
+                    "BoundaryCostBefore": found.cost_before,
+                    "BoundaryCostAfter": found.cost_after,
+                    "Verdict": found.verdict,
+                },
+                folder / "xfm.json",
+            ),
+        }
+
+
 class BoldSignalsInputSpec(StepInputSpec):
     in_file = File(exists=True, mandatory=True, desc="raw BOLD")
     motion = File(exists=True, mandatory=True)
     parameters = File(exists=True, mandatory=True, desc="as BoldMotion wrote them")
     dummy = traits.Int(mandatory=True)
     tr_s = traits.Float(mandatory=True)
+    slice_times_s = traits.List(traits.Float, desc="to interpolate slices in time; empty: not done")
+    slice_direction = traits.Str("k", usedefault=True, desc="BIDS' SliceEncodingDirection")
     xfm = File(exists=True, mandatory=True, desc="points of the BOLD reference to T1w points")
     segmentation = File(exists=True, mandatory=True, desc="labels on the T1w grid")
     regions = File(exists=True, mandatory=True, desc="table with index and name")
@@ -146,7 +201,7 @@ class BoldSignals(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         volumes, motion = Volumes(Path(self.inputs.in_file)), read_affines(Path(self.inputs.motion))
-        grid, to_t1w = Grid(volumes.shape, volumes.affine), read_affine(Path(self.inputs.xfm))
+        grid, to_t1w = Grid(volumes.shape, volumes.affine), read_transform(Path(self.inputs.xfm))
         names = read_table(Path(self.inputs.regions), ["index", "name"])
         segmentation = load_canonical(self.inputs.segmentation)
         labels = carry_labels(segmentation, to_t1w, grid, samples=3, least=LEAST_COVERED)
@@ -182,7 +237,7 @@ class BoldSignals(Step):
             dummy=self.inputs.dummy,
         )
         for volume in resample_frames(
-            volumes,
+            self._in_time(volumes),
             volumes.affine,
             Affine(),
             grid,
@@ -213,6 +268,17 @@ class BoldSignals(Step):
             "carpet": write_table(quality.table(), folder / "carpet.tsv"),
             "scores": write_table(pd.DataFrame([{"tsnr": quality.tsnr}]), folder / "scores.tsv"),
         }
+
+    def _in_time(self, volumes: Volumes) -> Iterable[FloatArray]:
+        """Read the slices at one moment if asked: in time, before the interpolation in space."""
+        if not self.inputs.slice_times_s:
+            return volumes
+        axis, sign = volumes.axis_of(self.inputs.slice_direction)
+        where = volumes.path.name
+        shifts = slice_shifts(
+            self.inputs.slice_times_s, self.inputs.tr_s, falling=sign < 0, where=where
+        )
+        return interpolate_slices(volumes, axis, shifts, skip=self.inputs.dummy, where=where)
 
 
 class DenoiseInputSpec(StepInputSpec):

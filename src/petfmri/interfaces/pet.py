@@ -20,6 +20,7 @@ from petfmri.images.resampling import (
     spline_samples,
 )
 from petfmri.images.transform_files import read_affine, read_affines, write_affine, write_affines
+from petfmri.images.transform_reader import read_transform
 from petfmri.images.transforms import Transform
 from petfmri.images.volumes import Volumes, load_canonical
 from petfmri.interfaces.base import (
@@ -236,7 +237,7 @@ class PetToBold(Step):
     def step(self, folder: Path) -> dict[str, Any]:
         scan = _Scan(self.inputs.in_file, self.inputs.sidecar)
         grid = Grid.of(load_canonical(self.inputs.boldref))
-        bold_to_t1w = read_affine(Path(self.inputs.bold_xfm))
+        bold_to_t1w = read_transform(Path(self.inputs.bold_xfm))
         bold_to_pet = ~read_affine(Path(self.inputs.pet_xfm)) @ bold_to_t1w
         weights = scan.schedule.window_weights(self.inputs.window_s)
         frames = scan.aligned(self.inputs.motion, bold_to_pet, grid)

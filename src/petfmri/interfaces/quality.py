@@ -15,7 +15,8 @@ from petfmri.images.quality import anatomy_scores, overlap
 from petfmri.images.registration import alignment_score
 from petfmri.images.resampling import Grid, carry_mask
 from petfmri.images.tissues import Tissues
-from petfmri.images.transform_files import read_affine, read_warp
+from petfmri.images.transform_files import read_warp
+from petfmri.images.transform_reader import read_transform
 from petfmri.images.volumes import load_canonical
 from petfmri.interfaces.base import Step, StepInputSpec
 from petfmri.study.files import read_table, write_table
@@ -70,7 +71,7 @@ class AlignmentQuality(Step):
     output_spec = QualityOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        image, xfm = load_canonical(self.inputs.reference), read_affine(Path(self.inputs.xfm))
+        image, xfm = load_canonical(self.inputs.reference), read_transform(Path(self.inputs.xfm))
         boundary = find_boundary(
             load_canonical(self.inputs.grey), load_canonical(self.inputs.white)
         )

@@ -8,9 +8,10 @@ import numpy as np
 from scipy import ndimage, sparse
 
 from petfmri.images.resampling import Grid
-from petfmri.images.transforms import Affine, rigid
+from petfmri.images.transforms import Affine, Warp, rigid
 from petfmri.simulation.anatomy import AIR, CSF, GREY, SOFT, WHITE, Head, bias_field, grid_around
 from petfmri.simulation.connectivity import NetworkModel, slow_noise
+from petfmri.simulation.distortion import draw_distortion, squeeze
 from petfmri.simulation.motion import Movement, bold_movement, head_offset
 from petfmri.simulation.presets import Preset
 from petfmri.simulation.sampling import Sampler, blur, spline
@@ -68,6 +69,9 @@ class BoldRun:
         True parcel series, SD 1.
     noise_sd : float
         SD of the thermal noise, in units of the image.
+    distortion : Warp, optional
+        Maps points of the motion reference to where they would lie without distortion, which is
+        where `from_boldref_to_t1w` takes points of the T1w image to.
     """
 
     grid: Grid
@@ -76,6 +80,7 @@ class BoldRun:
     movement: Movement
     series: FloatArray
     noise_sd: float
+    distortion: Warp | None = None
 
 
 def simulate_bold(
@@ -107,7 +112,14 @@ def simulate_bold(
     model = bold_model(head, preset.bold_mm) if model is None else model
     gain = bias_field(grid, RECEIVE_BIAS_PERCENT, rng)
     drift, excess, physiology = _whole_head_courses(preset, rng)
-    sampler = Sampler(head, from_boldref_to_t1w, grid, movement.reach_mm + preset.bold_mm)
+    margin_mm = movement.reach_mm + preset.bold_mm + preset.bold_distortion_mm
+    distortion = None
+    if preset.bold_distortion_mm > 0:
+        distortion = draw_distortion(
+            head, from_boldref_to_t1w, grid, preset.bold_distortion_mm, rng.spawn(1)[0]
+        )
+        gain = gain * squeeze(distortion, grid)
+    sampler = Sampler(head, from_boldref_to_t1w, grid, margin_mm, distortion)
     courses = np.column_stack([series * SIGNAL_PERCENT / 100, physiology]).astype(np.float32)
     noise_sd = np.float32(thermal_noise_sd(model, courses, preset.tsnr))
     volumes = np.empty((*grid.shape, preset.n_volumes), dtype=np.int16, order="F")
@@ -121,7 +133,9 @@ def simulate_bold(
         volume *= drift[number] * gain
         volume += noise_sd * rng.standard_normal(grid.shape, dtype=np.float32)
         volumes[..., number] = np.rint(np.abs(volume))
-    return BoldRun(grid, volumes, from_boldref_to_t1w, movement, series, float(noise_sd))
+    return BoldRun(
+        grid, volumes, from_boldref_to_t1w, movement, series, float(noise_sd), distortion
+    )
 
 
 def bold_model(head: Head, fwhm_mm: float) -> BoldModel:

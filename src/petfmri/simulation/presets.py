@@ -45,6 +45,8 @@ class Preset:
         Median over grey matter of mean over temporal SD, without movement.
     mean_fd_mm : float, mm
         Mean framewise displacement.
+    bold_distortion_mm : float, mm
+        Largest displacement of the brain along the phase encoding of BOLD; 0 for none.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Preset:
     bold_offset: tuple[float, float] = (10.0, 8.0)
     tsnr: float = 60.0
     mean_fd_mm: float = 0.2
+    bold_distortion_mm: float = 0.0
 
     @property
     def frame_start_s(self) -> FloatArray:

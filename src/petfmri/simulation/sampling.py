@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from petfmri.images.resampling import Grid
-from petfmri.images.transforms import Affine
+from petfmri.images.transforms import Affine, Transform
 from petfmri.simulation.anatomy import AIR, Head
 from petfmri.typing import BoolArray, FloatArray
 
@@ -29,11 +29,20 @@ class Sampler:
         Of the scan.
     margin_mm : float, mm
         How far from the head, in the scan's reference, a moving and blurred head can reach.
+    distortion : Transform, optional
+        Maps points of the scan's motion reference to where they would lie without distortion.
     """
 
-    def __init__(self, head: Head, from_scan_to_t1w: Affine, grid: Grid, margin_mm: float) -> None:
+    def __init__(
+        self,
+        head: Head,
+        from_scan_to_t1w: Affine,
+        grid: Grid,
+        margin_mm: float,
+        distortion: Transform | None = None,
+    ) -> None:
         self.grid = grid
-        self.from_t1w = ~from_scan_to_t1w
+        self.from_t1w, self.distortion = ~from_scan_to_t1w, distortion
         self.to_voxels = np.linalg.inv(head.grid.affine)
         self.seen = self._near(head, margin_mm)
         self.points = grid.points()[self.seen.ravel()].T
@@ -51,8 +60,12 @@ class Sampler:
         -------
         float32 array of shape `grid.shape`
         """
-        matrix = self.to_voxels @ self.from_t1w.matrix @ (~movement).matrix
-        voxels = matrix[:3, :3] @ self.points + matrix[:3, 3:]
+        points, matrix = self.points, self.to_voxels @ self.from_t1w.matrix
+        if self.distortion is None:
+            matrix = matrix @ (~movement).matrix
+        else:
+            points = self.distortion.map((~movement).map(points.T)).T
+        voxels = matrix[:3, :3] @ points + matrix[:3, 3:]
         values = ndimage.map_coordinates(
             coefficients, voxels, order=ORDER, prefilter=False, output=np.float32
         )

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from petfmri.errors import Problem
 from petfmri.study.bids import Scan
 from petfmri.study.check_images import Image
 from petfmri.study.check_pet import number
 
 REPETITION_S = (0.1, 10.0)
+DIRECTIONS = ("i", "j", "k", "i-", "j-", "k-")
+
+
+@dataclass(frozen=True)
+class BoldNeeds:
+    """What the study asks of BOLD sidecars beyond what every run must state.
+
+    Attributes
+    ----------
+    slice_timing : bool
+        Slices are interpolated in time.
+    distortion : str
+        How distortion is corrected: "none", "registration", or "auto" where the sidecar allows it.
+    """
+
+    slice_timing: bool = False
+    distortion: Literal["auto", "none", "registration"] = "none"
 
 
 def sidecar_problems(scan: Scan) -> list[Problem]:
@@ -54,3 +74,56 @@ def image_problems(scan: Scan, image: Image) -> list[Problem]:
             "find out which is right and correct the other",
         )
     ]
+
+
+def option_problems(scan: Scan, image: Image, needs: BoldNeeds) -> list[Problem]:
+    """Check what only some options need: times of the slices, direction of the phase encoding."""
+    if not scan.readable:
+        return []
+    problems = _slice_problems(scan, image) if needs.slice_timing else []
+    field = "PhaseEncodingDirection"
+    direction = scan.sidecar.get(field)
+    if needs.distortion == "none" or direction in DIRECTIONS:
+        return problems
+    if needs.distortion == "auto" and direction is None:
+        remedy = "add it from the scan protocol; without it distortion stays"
+        expected = "it, to correct distortion"
+        return [*problems, Problem(scan.where(field), "no such field", expected, remedy, "warning")]
+    return [*problems, _not_a_direction(scan, field)]
+
+
+def _slice_problems(scan: Scan, image: Image) -> list[Problem]:
+    """Compare SliceTiming with the repetition time and the number of slices."""
+    direction, times = (
+        scan.sidecar.get("SliceEncodingDirection", "k"),
+        scan.sidecar.get("SliceTiming"),
+    )
+    if direction not in DIRECTIONS:
+        return [_not_a_direction(scan, "SliceEncodingDirection")]
+    n_slices = image.shape["ijk".index(direction[0])]
+    expected = f"seconds after the start of the volume, one for each of {n_slices} slices"
+    remedy = "add it from the scanner's files, or set bold.slice_timing to false"
+    if not isinstance(times, list):
+        found = "no such field" if times is None else repr(times)[:80]
+        return [Problem(scan.where("SliceTiming"), found, expected, remedy)]
+    seconds = [number(value) for value in times]
+    repetition_s = number(scan.sidecar.get("RepetitionTime")) or 0.0
+    if len(times) != n_slices:
+        return [Problem(scan.where("SliceTiming"), f"{len(times)} values", expected, remedy)]
+    wrong = [
+        time
+        for time, s in zip(times, seconds, strict=True)
+        if s is None or not 0 <= s <= repetition_s
+    ]
+    if not wrong:
+        return []
+    found = f"{len(wrong)} of {len(times)} values such as {wrong[0]!r}"
+    within = f"seconds from 0 to the RepetitionTime, {repetition_s:g}"
+    return [Problem(scan.where("SliceTiming"), found, within, "correct its unit or the values")]
+
+
+def _not_a_direction(scan: Scan, field: str) -> Problem:
+    value = scan.sidecar.get(field)
+    found = "no such field" if value is None else repr(value)
+    remedy = "add it from the scan protocol, or switch the option off in bold:"
+    return Problem(scan.where(field), found, f"one of {', '.join(DIRECTIONS)}", remedy)

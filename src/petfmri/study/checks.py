@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from petfmri.errors import Problem
 from petfmri.study import check_bold, check_pet
 from petfmri.study.bids import Cohort, Participant, Scan, Session, plain_tracer, tracer_of
+from petfmri.study.check_bold import BoldNeeds
 from petfmri.study.check_images import (
     Image,
     geometry_problems,
@@ -27,6 +28,7 @@ def check_cohort(
     columns: Sequence[str] = (),
     score: str | None = None,
     window_s: tuple[float, float] | None = None,
+    bold: BoldNeeds = BoldNeeds(),  # noqa: B008 (immutable)
     voxels: bool = True,
     n_threads: int = 1,
 ) -> list[Problem]:
@@ -41,6 +43,8 @@ def check_cohort(
         Score of the symptom table that the study needs.
     window_s : (float, float), optional
         Seconds after injection that the PET frames must cover.
+    bold : BoldNeeds
+        What the options of the BOLD branch need.
     voxels : bool
         Decompress every image once, to find truncation, damage and NaN: about 0.7 s of CPU per
         100 MB of voxels, so some 2 s per session. Without it only headers are read.
@@ -63,7 +67,7 @@ def check_cohort(
         *_one_tracer(cohort),
     ]
     for (kind, scan, person), image in zip(scans, images, strict=True):
-        problems += _scan_problems(kind, scan, person, image, window_s)
+        problems += _scan_problems(kind, scan, person, image, window_s, bold)
     first_t1w = {
         person.id: image
         for (kind, scan, person), image in zip(scans, images, strict=True)
@@ -92,6 +96,7 @@ def _scan_problems(
     person: Participant,
     image: Image,
     window_s: tuple[float, float] | None,
+    bold: BoldNeeds,
 ) -> list[Problem]:
     """Sidecar first; an image that cannot be read is not judged any further."""
     problems = list(_misplaced(scan))
@@ -105,7 +110,8 @@ def _scan_problems(
     if kind == "pet":
         return problems + check_pet.image_problems(scan, image)
     if kind == "bold":
-        return problems + check_bold.image_problems(scan, image)
+        options = check_bold.option_problems(scan, image, bold)
+        return problems + check_bold.image_problems(scan, image) + options
     if image.n_frames > 1:
         found, expected = f"{image.n_frames} volumes", "one 3-D image"
         problems.append(Problem(scan.path.name, found, expected, "convert it again"))

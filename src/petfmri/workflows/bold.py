@@ -22,6 +22,8 @@ class BoldBranch(Steps):
         kept = self._adopt_bold(name, run)
         motion = kept if kept and run.adopted.placed else self._bold_motion(name, run)
         xfm = kept if kept and run.adopted.xfm else self._bold_xfm(name, motion)
+        if self._undistorts(run):
+            xfm = self._undistort(name, run, motion, xfm)
         if run.adopted.series:
             signals = self._adopted_signals(name, run, xfm)
         else:
@@ -70,6 +72,22 @@ class BoldBranch(Steps):
             white=(self.anatomy.tissues, "white"),
         )
 
+    @staticmethod
+    def _undistorts(run: BoldRun) -> bool:
+        """Tell whether distortion is corrected: not where another program aligned the run."""
+        return run.phase_encoding is not None and not run.adopted.xfm and not run.adopted.series
+
+    def _undistort(self, name: str, run: BoldRun, motion: Node, xfm: Node) -> Node:
+        return self._add(
+            f"{name}_bold_distortion",
+            bold.UndistortBold(),
+            in_file=run.path,
+            reference=(motion, "reference"),
+            xfm=(xfm, "xfm"),
+            phase_encoding=run.phase_encoding,
+            **{tissue: (self.anatomy.tissues, tissue) for tissue in ("grey", "white", "csf")},
+        )
+
     def _bold_signals(self, name: str, run: BoldRun, motion: Node, xfm: Node) -> Node:
         return self._add(
             f"{name}_bold_signals",
@@ -79,6 +97,8 @@ class BoldBranch(Steps):
             parameters=(motion, "parameters"),
             dummy=(motion, "dummy"),
             tr_s=run.tr_s,
+            slice_times_s=list(run.slice_times_s),
+            slice_direction=run.slice_direction,
             xfm=(xfm, "xfm"),
             segmentation=(self.anatomy.atlas, "segmentation"),
             regions=(self.anatomy.atlas, "regions"),
@@ -108,9 +128,13 @@ class BoldBranch(Steps):
         def path(suffix: str, extension: str, **entities: str) -> Path:
             return self.names.func(sid, suffix, extension, run=run.run, **entities)
 
+        ends = {".h5": "xfm", ".json": "sidecar"} if self._undistorts(run) else {".txt": "xfm"}
         files = {
             path("boldref", ".nii.gz", desc="hmc"): (made.motion, "reference"),
-            path("xfm", ".txt", from_="T1w", to="boldref", mode="image"): (made.xfm, "xfm"),
+            **{
+                path("xfm", end, from_="T1w", to="boldref", mode="image"): (made.xfm, output)
+                for end, output in ends.items()
+            },
             path("timeseries", ".tsv", desc="confounds"): (made.confounds, "confounds"),
             path("coverage", ".tsv", seg=self.names.seg): (made.regional, "coverage"),
         }
@@ -134,18 +158,18 @@ class BoldBranch(Steps):
             minimum_kept_s=self.settings.minimum_kept_s,
             where=f"{self.names.sub} {session.id}",
         )
+        series = self.names.func(session.id, "timeseries", ".tsv", seg=self.names.seg)
+        in_time = any(run.slice_times_s and not run.adopted.series for run in session.runs)
         self._deliver(
             f"{word(session.id)}_deliver_series",
             {
-                self.names.func(session.id, "timeseries", ".tsv", seg=self.names.seg): (
-                    cleaned,
-                    "series",
-                ),
+                series: (cleaned, "series"),
                 self.names.func(session.id, "metrics", ".tsv", desc="denoising"): (
                     cleaned,
                     "quality",
                 ),
             },
+            {series: {"SliceTimingCorrected": True}} if in_time else None,
         )
         return cleaned
 

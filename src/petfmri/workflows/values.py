@@ -21,12 +21,25 @@ class PetScan:
 
 @dataclass(frozen=True)
 class BoldRun:
-    """A BOLD file, its repetition time, and what others made of it."""
+    """A BOLD file, its repetition time, and what others made of it.
+
+    Attributes
+    ----------
+    slice_times_s : tuple of float
+        To interpolate slices in time; empty leaves them as they are.
+    slice_direction : str
+        BIDS' SliceEncodingDirection.
+    phase_encoding : str or None
+        BIDS' PhaseEncodingDirection, to correct distortion along it; None leaves it.
+    """
 
     path: Path
     tr_s: float
     run: str | None = None
     adopted: AdoptedBold = field(default_factory=AdoptedBold)
+    slice_times_s: tuple[float, ...] = ()
+    slice_direction: str = "k"
+    phase_encoding: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,8 @@ class Settings:
     window_s: tuple[float, float] = (3600.0, 5400.0)
     task: str = "rest"
     dummy_scans: int | str = "auto"
+    slice_timing: bool = False
+    distortion: str = "none"
     strategy: str = "24P+aCompCor"
     band_hz: tuple[float, float] = (0.01, 0.1)
     fd_threshold_mm: float = 0.5
