@@ -12,7 +12,7 @@ from petfmri.images.quality import overlap
 from petfmri.images.registration import Registration
 from petfmri.images.transforms import Affine, Transform
 
-RIM_MM = 4.0  # outside the brain mask, where the images are still compared
+RIM_MM = 8.0  # outside the brain mask, where the images are still compared
 CHECK_MM = 4.0  # voxel size at which the result is checked
 MIN_OVERLAP = 0.9  # Dice of the two brain masks after the warp
 
@@ -27,8 +27,9 @@ def normalise(
 ) -> Transform:
     """Warp a brain onto the template.
 
-    The person's image is held still, brain against brain, so that labels are carried to its
-    grid by the forward field.
+    The person's image is held still, so that labels are carried to its grid by the forward
+    field. The images are compared in the brain and in a rim around it: head against head, so
+    that an error of the brain mask does not become an edge that is followed.
 
     Parameters
     ----------
@@ -57,10 +58,8 @@ def normalise(
     """
     near = grown(mask, RIM_MM)
     box = box_around(near, RIM_MM)
-    inside = np.asarray(mask.dataobj) > 0
-    brain = nib.Nifti1Image(np.asarray(t1w.dataobj, dtype=np.float32) * inside, t1w.affine)
     xfm = registration.deformable(
-        cropped(brain, box), template.brain, initial=initial, fixed_mask=cropped(near, box)
+        cropped(t1w, box), template.head, initial=initial, fixed_mask=cropped(near, box)
     )
     _check_overlap(shrunk(mask, CHECK_MM), template.mask, xfm)
     return xfm

@@ -25,6 +25,7 @@ from petfmri.study.files import write_table
 
 DEEP_WHITE_MM, DEEP_CSF_MM = 4.0, 2.0
 QUICK = "40x20x6"  # a brain mask asks for less than a parcellation
+FINEST_MM = 1.5  # of the warp to the template
 FIELD_MM = 2.0  # displacement fields are smooth: this spacing, or the image's, loses nothing
 
 
@@ -147,7 +148,7 @@ class Normalise(Step):
             t1w,
             load_canonical(self.inputs.brain_mask),
             load_template(),
-            Greedy(),
+            Greedy(finest_mm=FINEST_MM),
             initial=read_affine(Path(self.inputs.initial)),
         )
         return write_fields(xfm, ~xfm, t1w, folder)
