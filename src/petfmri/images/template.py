@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import nibabel as nib
-import numpy as np
 
 from petfmri.atlases import Template
 from petfmri.errors import RegistrationError
