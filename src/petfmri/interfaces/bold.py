@@ -106,11 +106,13 @@ class CoregisterBold(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         boldref, t1w = nib.load(self.inputs.reference), nib.load(self.inputs.t1w)
-        start, score = align_rigidly(
+        start = align_rigidly(
             boldref, t1w, moving_mask=nib.load(self.inputs.brain_mask), registration=Greedy()
         )
-        refined = refine(boldref, start, nib.load(self.inputs.grey), nib.load(self.inputs.white))
-        return {"xfm": write_affine(refined, folder / "xfm.txt"), "score": score}
+        refined = refine(
+            boldref, start.xfm, nib.load(self.inputs.grey), nib.load(self.inputs.white)
+        )
+        return {"xfm": write_affine(refined, folder / "xfm.txt"), "score": start.score}
 
 
 class BoldSignalsInputSpec(StepInputSpec):

@@ -182,11 +182,18 @@ class _Builder:
 
     def _pet(self, session: SessionScans, scan: PetScan) -> _Aligned:
         raw = {"in_file": scan.path, "sidecar": scan.sidecar}
-        motion = self._add(f"{_word(session.id)}_pet_motion", pet.PetMotion(), mem_gb=1.5, **raw)
+        motion = self._add(
+            f"{_word(session.id)}_pet_motion",
+            pet.PetMotion(),
+            mem_gb=0.5,
+            **raw,
+            method=self.settings.pet_motion,
+        )
         xfm = self._add(
             f"{_word(session.id)}_pet_coregistration",
             pet.CoregisterPet(),
             mem_gb=1,
+            method=self.settings.pet_coregistration,
             reference=(motion, "reference"),
             t1w=(self.anatomy.t1w, "out_file"),
             brain_mask=(self.anatomy.brain, "mask"),
@@ -216,9 +223,17 @@ class _Builder:
                     "motion",
                 ),
                 self.names.pet(sid, "timeseries", ".tsv", desc="confounds"): (motion, "confounds"),
+                self.names.pet(sid, "timeseries", ".json", desc="confounds"): (
+                    motion,
+                    "confounds_sidecar",
+                ),
                 self.names.pet(sid, "xfm", ".txt", from_="T1w", to="petref", mode="image"): (
                     xfm,
                     "xfm",
+                ),
+                self.names.pet(sid, "xfm", ".json", from_="T1w", to="petref", mode="image"): (
+                    xfm,
+                    "sidecar",
                 ),
                 self.names.pet(sid, "tacs", ".tsv", desc="preproc", seg=seg): (regional, "tacs"),
                 self.names.suvr(sid, "kinpar", ".tsv", seg=seg): (regional, "table"),
