@@ -140,6 +140,16 @@ class Pet(_Section):
         None, description="resolution (FWHM) of the PET; unset: 5.5 mm is assumed"
     )
 
+    motion: Literal["auto", "off"] = Field("auto", description="off: frames are aligned already")
+    coregistration: Literal["auto", "identity"] = Field(
+        "auto", description="identity: PET and T1w are aligned already"
+    )
+
+    @field_validator("motion", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        return "off" if value is False else value  # YAML takes a bare off for false
+
     @field_validator("window_min")
     @classmethod
     def _ordered(cls, value: Range) -> Range:

@@ -6,7 +6,7 @@ import pytest
 from scipy import ndimage
 
 from petfmri.errors import RegistrationError
-from petfmri.images.coregistration import SECOND_STARTS_DEG, align_rigidly
+from petfmri.images.coregistration import SECOND_STARTS_DEG, align_rigidly, keep_identity
 from petfmri.images.registration import Greedy
 from petfmri.images.resampling import Grid, resample
 from petfmri.images.transforms import Affine, rigid
@@ -61,9 +61,9 @@ def wrong(truth: Affine) -> Affine:
 def test_a_right_alignment_is_taken_at_once(pair):
     fixed, moving, mask, truth = pair
     engine = Engine(truth)
-    xfm, score = align_rigidly(fixed, moving, moving_mask=mask, registration=engine)
-    assert xfm is truth and len(engine.starts) == 1
-    assert 1 < score <= 2
+    found = align_rigidly(fixed, moving, moving_mask=mask, registration=engine)
+    assert found.xfm is truth and len(engine.starts) == found.starts == 1
+    assert 1 < found.shifted_score < found.score <= 2 and found.notes == ()
 
 
 def test_the_first_start_puts_the_heads_on_each_other(pair):
@@ -78,10 +78,11 @@ def test_the_first_start_puts_the_heads_on_each_other(pair):
 def test_a_wrong_alignment_leads_to_the_second_start(pair):
     fixed, moving, mask, truth = pair
     engine = Engine(wrong(truth), truth)
-    xfm, score = align_rigidly(fixed, moving, moving_mask=mask, registration=engine)
-    assert xfm is truth and len(engine.starts) == 2
-    _, at_once = align_rigidly(fixed, moving, moving_mask=mask, registration=Engine(truth))
-    assert score == at_once
+    found = align_rigidly(fixed, moving, moving_mask=mask, registration=engine)
+    assert found.xfm is truth and len(engine.starts) == found.starts == 2
+    at_once = align_rigidly(fixed, moving, moving_mask=mask, registration=Engine(truth))
+    assert found.score == at_once.score
+    assert len(found.notes) == 1 and "when shifted" in found.notes[0]
     turned = engine.starts[1].matrix[:3, :3] @ engine.starts[0].matrix[:3, :3].T
     assert np.rad2deg(np.arccos((np.trace(turned) - 1) / 2)) == pytest.approx(20)
 
@@ -102,10 +103,26 @@ def test_a_brain_outside_the_field_of_view_is_not_aligned(pair):
         align_rigidly(fixed, moving, moving_mask=mask, registration=engine)
 
 
+def test_identity_is_kept_and_confirmed_where_it_holds(pair):
+    _, moving, mask, _ = pair
+    found = keep_identity(moving, moving, moving_mask=mask, registration=Engine(Affine()))
+    assert found.xfm.is_identity and found.starts == 0 and found.notes == ()
+    assert found.is_clear
+
+
+def test_identity_is_kept_but_contradicted_where_it_does_not_hold(pair):
+    fixed, moving, mask, truth = pair
+    found = keep_identity(fixed, moving, moving_mask=mask, registration=Engine(truth))
+    assert found.xfm.is_identity
+    assert "a registration displaces the brain by" in found.notes[-1]
+    lost = keep_identity(fixed, moving, moving_mask=mask, registration=Engine(wrong(truth)))
+    assert lost.xfm.is_identity and "no registration" in lost.notes[-1]
+
+
 @pytest.mark.slow
 def test_greedy_recovers_a_known_movement(pair):
     fixed, moving, mask, truth = pair
-    xfm, _ = align_rigidly(fixed, moving, moving_mask=mask, registration=Greedy())
+    xfm = align_rigidly(fixed, moving, moving_mask=mask, registration=Greedy()).xfm
     inside = np.argwhere(np.asarray(mask.dataobj) > 0).astype(float)
     points = (~truth).map(Affine(moving.affine).map(inside))
     off = np.linalg.norm(xfm.map(points) - truth.map(points), axis=1)

@@ -14,7 +14,6 @@ from petfmri.images.motion import (
     estimate_motion,
     framewise_displacement,
     motion_parameters,
-    pet_motion,
     signal_mask,
 )
 from petfmri.images.resampling import Grid
@@ -111,52 +110,6 @@ def test_frames_are_read_once_and_one_at_a_time(anatomy, epi: nib.Nifti1Image) -
     frames = (data for _ in range(3))
     mask = signal_mask(data, epi.affine)
     assert len(estimate_motion(frames, epi.affine, reference=data, mask=mask)) == 3
-
-
-PET_MOVES = [
-    *[Affine()] * 3,
-    *[move(0, 0, 0.5, 0.3, 0, 0)] * 2,
-    *[move(0.5, 0, 1, 0.6, 0, 0)] * 2,
-    *[move(0.5, 6, 1, 0.6, 2, 0)] * 3,  # a jump of 6 mm
-]
-PET_DURATIONS = np.array([10, 30, 60, 120, 300, 300, 300, 300, 300, 300.0])
-
-
-@pytest.fixture(scope="module")
-def pet_frames(anatomy) -> list[np.ndarray]:
-    """An empty first frame, a perfusion-like early phase, then grey matter rising."""
-    frames = []
-    for number, (gm, wm, noise) in enumerate(
-        [(0, 0, 3.0), (2, 1, 3.0), (6, 2.5, 2.0), *[(10 + n, 3, 1.0) for n in range(7)]]
-    ):
-        image = anatomy.weighted(gm=gm, wm=wm, csf=0.2, rest=0.3 * gm)
-        frame = acquired(image, PET_MOVES[number], anatomy.grid.spaced(4.0), noise, seed=number)
-        frames.append(np.asarray(frame.dataobj))
-    return frames
-
-
-def test_pet_motion_comes_back_and_the_empty_frame_is_flagged(anatomy, pet_frames) -> None:
-    affine = anatomy.grid.spaced(4.0).affine
-    found = pet_motion(pet_frames, affine, durations_s=PET_DURATIONS)
-    assert found.reliable.tolist()[0] is False
-    assert found.reliable[2:].all()
-    gauge = ~found.transforms[-1] @ PET_MOVES[-1]
-    for estimate, truth in list(zip(found.transforms, PET_MOVES, strict=True))[2:]:
-        assert distance_mm(estimate @ gauge, truth, anatomy.brain_points) < 0.35
-    nearest = int(np.flatnonzero(found.reliable)[0])
-    assert found.transforms[0] == found.transforms[nearest]
-
-
-def test_durations_of_another_scan(pet_frames) -> None:
-    with pytest.raises(InputError, match="found 2 values; expected 10"):
-        pet_motion(pet_frames, np.eye(4), durations_s=np.ones(2))
-
-
-def test_series_of_noise_cannot_be_aligned(anatomy, rng: np.random.Generator) -> None:
-    frames = [rng.normal(0, 1, (20, 20, 20)).astype(np.float32) for _ in range(4)]
-    frames[0] += 5  # even the mean has no structure to hold on to
-    with pytest.raises(RegistrationError, match="no frame that could be aligned"):
-        pet_motion(frames, np.diag([4.0, 4, 4, 1]), durations_s=np.ones(4))
 
 
 def test_nan_in_a_frame_names_it(anatomy, epi: nib.Nifti1Image) -> None:

@@ -33,7 +33,7 @@ def test_every_step_has_its_rows(names):
     delivered(
         names.pet("ses-pre", "timeseries", ".tsv", desc="confounds"),
         framewise_displacement=[0.0, 0.2, 0.4],
-        reliable=[False, True, True],
+        alignment=["borrowed", "aligned", "aligned"],
     )
     delivered(
         names.func("ses-pre", "timeseries", ".tsv", run="2", desc="confounds"),
@@ -46,7 +46,7 @@ def test_every_step_has_its_rows(names):
     found = table.set_index(["image", "score"])
     assert found.loc[("T1w", "brain_ml"), "flag"] == "above 2000"
     assert found.loc[("T1w", "cjv"), "flag"] == ""
-    assert found.loc[("pet", "frames_unaligned"), "value"] == 1
+    assert found.loc[("pet", "frames_borrowed"), "value"] == 1
     assert found.loc[("pet", "fd_mean"), "value"] == pytest.approx(0.2)
     assert found.loc[("bold", "dvars_std_mean"), "value"] == 1.5  # after the dummy
     assert found.loc[("bold", "fd_max"), "run"] == "2"

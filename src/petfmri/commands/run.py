@@ -137,6 +137,8 @@ def settings_of(study: Study, cohort: Cohort) -> Settings:
         psf_mm=study.pet.psf_xyz_mm,
         tracer=study.pet.tracer or _only_tracer(cohort),
         window_s=study.pet.window_s,
+        pet_motion=study.pet.motion,
+        pet_coregistration=study.pet.coregistration,
         task=study.bold.task,
         dummy_scans=study.bold.dummy_scans,
         slice_timing=study.bold.slice_timing,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import nibabel as nib
 import numpy as np
 
@@ -14,6 +16,37 @@ from petfmri.typing import FloatArray
 SECOND_STARTS_DEG = ((20, 0, 0), (-20, 0, 0), (0, 0, 20), (0, 0, -20))
 SHIFT_MM = 8.0
 MARGIN = 1.25  # by which an alignment must score better than itself shifted by SHIFT_MM
+IDENTITY_MM = 2.0  # mean displacement of the brain beyond which a registration contradicts identity
+
+
+@dataclass(frozen=True)
+class RigidAlignment:
+    """Two images of one person on one another, and how far to believe it.
+
+    Parameters
+    ----------
+    xfm : Affine
+        Points of the fixed image to points of the moving one.
+    score : float
+        Normalised mutual information over the brain, 1 to 2.
+    shifted_score : float
+        The best score of six copies, shifted by `SHIFT_MM` along an axis.
+    starts : int
+        How many starts were tried; the last of them led here. 0: none, the transform was given.
+    notes : tuple of str
+        Why the earlier starts were given up, or what speaks against a given transform.
+    """
+
+    xfm: Affine
+    score: float
+    shifted_score: float
+    starts: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it beats its shifted copies by `MARGIN`."""
+        return self.score - 1 >= MARGIN * (self.shifted_score - 1) > 0
 
 
 def align_rigidly(
@@ -22,7 +55,7 @@ def align_rigidly(
     *,
     moving_mask: nib.Nifti1Image,
     registration: Registration,
-) -> tuple[Affine, float]:
+) -> RigidAlignment:
     """Align two images of one person across contrasts; check it, and start anew if it is poor.
 
     An alignment counts as found when what it predicts of the intensities (score − 1) exceeds
@@ -40,10 +73,7 @@ def align_rigidly(
 
     Returns
     -------
-    xfm : Affine
-        Points of `fixed` to points of `moving`.
-    score : float
-        Normalised mutual information over the brain, 1 to 2.
+    RigidAlignment
 
     Raises
     ------
@@ -54,23 +84,69 @@ def align_rigidly(
     starts = [centers_aligned(fixed, brain)]
     center = head_center(fixed)
     starts += [starts[0] @ rigid(rotation_deg=turn, center=center) for turn in SECOND_STARTS_DEG]
-    found = "no alignment"
-    for start in starts:
+    notes: tuple[str, ...] = ()
+    for number, start in enumerate(starts, 1):
         try:
             xfm = registration.rigid(fixed, brain, initial=start)
         except RegistrationError as error:
-            found = error.problems[0].found
+            notes += (error.problems[0].found,)
             continue
-        score, best_shifted = _scores(fixed, moving, xfm, moving_mask)
-        if score - 1 >= MARGIN * (best_shifted - 1) > 0:
-            return xfm, score
-        found = f"a score of {score:.3f}, and {best_shifted:.3f} when shifted"
+        score, shifted = _scores(fixed, moving, xfm, moving_mask)
+        found = RigidAlignment(xfm, score, shifted, number, notes)
+        if found.is_clear:
+            return found
+        notes += (f"a score of {score:.3f}, and {shifted:.3f} when shifted",)
     raise RegistrationError(
         f"{fixed.get_filename() or 'image'} to T1w",
-        f"{found} after {len(starts)} starts",
+        f"{notes[-1]} after {len(starts)} starts",
         "an alignment that clearly beats its shifted copies",
         "look at both images: same person? correct headers? enough signal?",
     )
+
+
+def keep_identity(
+    fixed: nib.Nifti1Image,
+    moving: nib.Nifti1Image,
+    *,
+    moving_mask: nib.Nifti1Image,
+    registration: Registration,
+) -> RigidAlignment:
+    """Take two images as aligned already, and say what speaks against that.
+
+    Their headers say where the head lies: of one PET/MR session, or of images that were aligned
+    before. The score of the identity is held against its shifted copies and against what a
+    registration finds.
+
+    Parameters
+    ----------
+    fixed, moving, moving_mask, registration
+        As in `align_rigidly`.
+
+    Returns
+    -------
+    RigidAlignment
+        The identity, with notes when it does not clearly beat its shifted copies, or when a
+        registration that does displaces the brain by more than 2 mm on average.
+    """
+    score, shifted = _scores(fixed, moving, Affine(), moving_mask)
+    identity = RigidAlignment(Affine(), score, shifted, 0)
+    notes: tuple[str, ...] = ()
+    if not identity.is_clear:
+        notes += (f"identity scores {score:.3f}, and {shifted:.3f} when shifted",)
+    try:
+        other = align_rigidly(fixed, moving, moving_mask=moving_mask, registration=registration)
+    except RegistrationError as error:
+        return replace(identity, notes=(*notes, f"no registration: {error.problems[0].found}"))
+    brain = Affine(moving_mask.affine).map(
+        np.argwhere(np.asarray(moving_mask.dataobj) > 0).astype(float)
+    )
+    moved = float(np.linalg.norm((~other.xfm).map(brain) - brain, axis=1).mean())
+    if moved > IDENTITY_MM and other.score > score:
+        notes += (
+            f"a registration displaces the brain by {moved:.1f} mm and scores {other.score:.3f}, "
+            f"identity {score:.3f}",
+        )
+    return replace(identity, notes=notes)
 
 
 def _masked(image: nib.Nifti1Image, mask: nib.Nifti1Image) -> nib.Nifti1Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from nibabel.affines import voxel_sizes
@@ -16,11 +17,12 @@ from petfmri.typing import BoolArray, FloatArray, IntArray
 FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
 BELIEVED_MM = 1.0  # expected error beyond which the motion of a frame is not believed
 
-_SAMPLES = 3000  # voxels that a fit looks at, about
 _COARSE = 4  # thinning of these while steps are long
 _LONG_MM, _CONVERGED_MM = 0.05, 5e-3
 _STEPS = 30
 _LEAST_SEEN = 0.3  # share of the reference that a frame must contain
+_DEGREE, _WAVE_MM = 3, 30.0  # of a scale that varies; what is small against it varies less
+_BLOCK_MM = 20.0  # noise and mismatch are taken for unrelated beyond this distance
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,13 @@ class FrameAligner:
     """Aligns frames to one reference; what depends on the reference is computed once.
 
     Minimises the squared difference between the smoothed frame and the smoothed reference times
-    a scale that is fitted for each frame, over a lattice of mask voxels.
+    a scale that is fitted for each frame, over a lattice of mask voxels. With `contrast_changes`
+    the scale is a cubic polynomial over the head: regions take up and lose a tracer at different
+    rates, which a single scale would take for movement.
+
+    The expected error comes from the residuals themselves: their products with the slopes are
+    added up within blocks wider than any correlation of the noise, and only between blocks are
+    they taken for independent.
 
     Parameters
     ----------
@@ -56,25 +64,37 @@ class FrameAligner:
     affine : array of shape (4, 4)
     mask : bool array of shape (x, y, z)
     fwhm_mm : float
-        Gaussian smoothing of reference and frames.
+        Gaussian smoothing of reference and frames; 0 when they are smooth already.
+    samples : int, default=3000
+        Voxels that a fit looks at, about.
+    contrast_changes : bool, default=False
 
     References
     ----------
     Baker S, Matthews I. Lucas-Kanade 20 years on: a unifying framework. Int J Comput Vis
     2004;56:221-255.
+
+    Liang KY, Zeger SL. Longitudinal data analysis using generalized linear models. Biometrika
+    1986;73:13-22.
     """
 
     def __init__(
-        self, reference: FloatArray, affine: FloatArray, mask: BoolArray, fwhm_mm: float
+        self,
+        reference: FloatArray,
+        affine: FloatArray,
+        mask: BoolArray,
+        fwhm_mm: float,
+        *,
+        samples: int = 3000,
+        contrast_changes: bool = False,
     ) -> None:
         if not mask.any():
             raise InputError("mask of the series", "no voxel", "a head", "look at the reference")
         self.shape = reference.shape
         self.to_voxels = np.linalg.inv(affine)
-        spacing: FloatArray = np.asarray(voxel_sizes(affine))
-        self.sigma: FloatArray = np.asarray(fwhm_mm * FWHM_TO_SIGMA / spacing)
+        self.sigma: FloatArray = np.asarray(fwhm_mm * FWHM_TO_SIGMA / voxel_sizes(affine))
         smooth: FloatArray = self._smoothed(reference)
-        voxels, step = _lattice(mask)
+        voxels = _lattice(mask, samples)
         self.points = Affine(affine).map(voxels.astype(float))
         self.center: FloatArray = np.asarray(self.points.mean(axis=0))
         around = self.points - self.center
@@ -82,11 +102,13 @@ class FrameAligner:
         rises: list[FloatArray] = list(np.gradient(smooth))
         slopes = np.stack([rise[tuple(voxels.T)] for rise in rises], axis=1)
         slopes = slopes.astype(float) @ self.to_voxels[:3, :3]
-        self.jacobian = np.column_stack([slopes, np.cross(around, slopes), self.values])
+        self.slopes = np.column_stack([slopes, np.cross(around, slopes)])
         self.reach = float(np.sqrt((around**2).sum(axis=1).max()))
+        degree = int(min(_DEGREE, self.reach // _WAVE_MM)) if contrast_changes else 0
+        fields = _polynomials(around / max(self.reach, 1e-9), degree)
+        self.scaled = self.values[:, None] * fields
+        self.blocks = _blocks(self.points)
         self.inertia = np.eye(3) * (around**2).sum() / len(around) - around.T @ around / len(around)
-        noise_mm3 = (4 * np.pi * (fwhm_mm * FWHM_TO_SIGMA) ** 2) ** 1.5
-        self.inflation = max(1.0, noise_mm3 / (step * float(spacing.prod())))
 
     def fit_all(self, frames: Iterable[FloatArray]) -> list[AlignedFrame]:
         """Fit frame after frame, each from the last one that could be believed.
@@ -114,23 +136,25 @@ class FrameAligner:
     def fit(self, frame: FloatArray, start: Affine) -> AlignedFrame:
         """Align one frame from `start` by inverse-compositional Gauss-Newton steps."""
         coefficients = ndimage.spline_filter(self._smoothed(frame), 3, np.float32, "mirror")
-        current, scale, thin = start, 0.0, _COARSE
+        current, thin = start, _COARSE
         for _ in range(_STEPS):
             found, seen = self._read(coefficients, current, thin)
-            jacobian, expected = self.jacobian[::thin][seen], self.values[::thin][seen]
-            scale = scale or float(found @ expected / max(expected @ expected, 1e-12))
+            expected, scaled = self.values[::thin][seen], self.scaled[::thin][seen]
+            scale = float(found @ expected / max(expected @ expected, 1e-12))
             if seen.mean() < _LEAST_SEEN or scale <= 0:
                 break
-            residual = found - scale * expected
-            covariance = np.linalg.pinv(jacobian.T @ jacobian, hermitian=True)
-            update = covariance @ (jacobian.T @ residual)
-            shift, turn = update[:3] / scale, update[3:6] / scale
-            scale += update[6]
-            step = rigid(shift, np.rad2deg(turn), self.center)
-            current = current @ ~step
+            of_scale = np.linalg.pinv(scaled.T @ scaled, hermitian=True) @ scaled.T
+            slopes = self.slopes[::thin][seen] * scale
+            slopes = slopes - scaled @ (of_scale @ slopes)
+            residual = found - scaled @ (of_scale @ found)
+            inverse = np.linalg.pinv(slopes.T @ slopes, hermitian=True)
+            update = inverse @ (slopes.T @ residual)
+            shift, turn = update[:3], update[3:]
+            current = current @ ~rigid(shift, np.rad2deg(turn), self.center)
             moved = float(np.linalg.norm(shift) + self.reach * np.linalg.norm(turn))
             if thin == 1 and moved < _CONVERGED_MM:
-                return AlignedFrame(current, self._expected_error(covariance, residual / scale))
+                scores = slopes * (residual - slopes @ update)[:, None]
+                return AlignedFrame(current, self._expected_error(scores, inverse, seen))
             thin = 1 if moved < _LONG_MM else thin
         return AlignedFrame(start, np.inf)
 
@@ -146,19 +170,35 @@ class FrameAligner:
         )
         return found, seen
 
-    def _expected_error(self, covariance: FloatArray, residual: FloatArray) -> float:
-        """Turn the residual, in units of the reference, into the error of the motion."""
-        variance = self.inflation * float(residual @ residual) / max(len(residual) - 7, 1)
-        shift, turn = covariance[:3, :3], covariance[3:6, 3:6]
-        return float(np.sqrt(variance * (np.trace(shift) + np.trace(turn @ self.inertia))))
+    def _expected_error(self, scores: FloatArray, inverse: FloatArray, seen: BoolArray) -> float:
+        """Turn residuals times slopes into the error of the motion, mm."""
+        blocks = self.blocks[seen]
+        count = len(np.unique(blocks))
+        sums = np.stack([np.bincount(blocks, column) for column in scores.T])
+        spare = max(count - 6 - self.scaled.shape[1], 1)
+        covariance = inverse @ (sums @ sums.T) @ inverse * count / spare
+        shift, turn = covariance[:3, :3], covariance[3:, 3:]
+        return float(np.sqrt(np.trace(shift) + np.trace(turn @ self.inertia)))
 
     def _smoothed(self, volume: FloatArray) -> FloatArray:
         volume = np.asarray(volume, dtype=np.float32)
         return np.asarray(ndimage.gaussian_filter(volume, self.sigma, mode="nearest", truncate=3))
 
 
-def _lattice(mask: BoolArray) -> tuple[IntArray, int]:
-    """Thin the voxels of a mask out evenly in all directions; return them and the factor."""
+def _lattice(mask: BoolArray, samples: int) -> IntArray:
+    """Thin the voxels of a mask out evenly in all directions."""
     voxels = np.argwhere(mask)
-    step = 2 ** int(np.clip(np.log2(len(voxels) / _SAMPLES), 0, 5))
-    return voxels[(voxels @ np.array([1, 3, 5])) % step == 0], step
+    step = 2 ** int(np.clip(np.log2(len(voxels) / samples), 0, 5))
+    return voxels[(voxels @ np.array([1, 3, 5])) % step == 0]
+
+
+def _polynomials(points: FloatArray, degree: int) -> FloatArray:
+    """Return every product of powers of x, y and z up to a total degree, one per column."""
+    powers = [p for p in product(range(degree + 1), repeat=3) if sum(p) <= degree]
+    return np.stack([(points**power).prod(axis=1) for power in powers], axis=1)
+
+
+def _blocks(points: FloatArray) -> IntArray:
+    """Number the cubes of `_BLOCK_MM` in which points lie."""
+    cubes = np.floor(points / _BLOCK_MM).astype(int)
+    return np.asarray(np.unique(cubes, axis=0, return_inverse=True)[1].ravel())

@@ -1,21 +1,20 @@
-"""Rigid motion of the frames of a BOLD or PET series, by Gauss-Newton least squares."""
+"""Rigid motion of the volumes of a BOLD series, and what BOLD and PET share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 from nibabel.affines import voxel_sizes
 from scipy import ndimage
 
-from petfmri.errors import InputError, RegistrationError
+from petfmri.errors import RegistrationError
 from petfmri.images.frame_alignment import FWHM_TO_SIGMA, AlignedFrame, FrameAligner
-from petfmri.images.resampling import Grid, resample_frames
 from petfmri.images.transforms import Affine, rigid, rigid_parameters
 from petfmri.images.volumes import Volumes
-from petfmri.typing import BoolArray, FloatArray
+from petfmri.typing import BoolArray, FloatArray, IntArray
 
 MOTION_COLUMNS = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 
@@ -71,61 +70,12 @@ def bold_motion(
     sample = list(islice(volumes, 0, None, -(-len(volumes) // _MEAN_VOLUMES)))
     first = np.median(sample[:10], axis=0).astype(np.float32)
     aligner = FrameAligner(first, affine, signal_mask(first, affine), fwhm_mm)
-    motion, _ = _believed(aligner.fit_all(sample))
+    fits = aligner.fit_all(sample)
+    motion = [fits[number].transform for number in believed(fits)]
     moved = framewise_displacement(motion, center=aligner.center)
     stable = moved < max(_STABLE_MM, float(np.median(moved)))
-    reference = _weighted_mean(sample, affine, motion, stable.astype(float))
+    reference = aligned_mean(sample, affine, motion, stable.astype(float))
     return _second_pass(volumes, affine, reference, fwhm_mm)
-
-
-def pet_motion(
-    frames: Sequence[FloatArray],
-    affine: FloatArray,
-    *,
-    durations_s: FloatArray,
-    fwhm_mm: float = 6.0,
-) -> SeriesMotion:
-    """Estimate the motion between the frames of a PET scan in two passes.
-
-    Both passes go from the last frame to the first, each starting from its neighbour, against
-    the duration-weighted mean of the frames of the last two thirds of the scan; in the second,
-    these are aligned first. Frames that hold too little signal to be aligned to 1 mm take the
-    motion of the nearest frame that does.
-
-    Parameters
-    ----------
-    frames : sequence of arrays of shape (x, y, z)
-        Decay corrected.
-    affine : array of shape (4, 4)
-    durations_s : array of shape (n_frames,), s
-    fwhm_mm : float, default=6.0
-
-    Returns
-    -------
-    SeriesMotion
-
-    Raises
-    ------
-    RegistrationError
-        If no frame can be aligned.
-    """
-    durations = np.asarray(durations_s, dtype=float)
-    if len(durations) != len(frames):
-        raise InputError(
-            "frame durations",
-            f"{len(durations)} values",
-            f"{len(frames)}, one per frame",
-            "correct the sidecar",
-        )
-    middle = np.cumsum(durations) - durations / 2
-    weights = np.where(middle >= durations.sum() / 3, durations, 0.0)
-    frames, weights = list(reversed(frames)), weights[::-1]
-    first = _weighted_mean(frames, affine, [Affine()] * len(frames), weights)
-    aligner = FrameAligner(first, affine, signal_mask(first, affine), fwhm_mm)
-    motion, _ = _believed(aligner.fit_all(frames))
-    reference = _weighted_mean(frames, affine, motion, weights)
-    found = _second_pass(frames, affine, reference, fwhm_mm)
-    return replace(found, transforms=found.transforms[::-1], reliable=found.reliable[::-1])
 
 
 def estimate_motion(
@@ -259,33 +209,50 @@ def signal_mask(reference: FloatArray, affine: FloatArray) -> BoolArray:
     return np.asarray(ndimage.binary_fill_holes(parts == largest))
 
 
-def _second_pass(
-    frames: Iterable[FloatArray], affine: FloatArray, reference: FloatArray, fwhm_mm: float
-) -> SeriesMotion:
-    """Align again, to the mean of frames aligned by the first pass."""
-    mask = signal_mask(reference, affine)
-    aligner = FrameAligner(reference, affine, mask, fwhm_mm)
-    transforms, reliable = _believed(aligner.fit_all(frames))
-    return SeriesMotion(transforms, reference, mask, aligner.center, reliable)
-
-
-def _weighted_mean(
-    frames: Iterable[FloatArray], affine: FloatArray, motion: list[Affine], weights: FloatArray
+def aligned_mean(
+    frames: Iterable[FloatArray],
+    affine: FloatArray,
+    motion: Sequence[Affine],
+    weights: FloatArray,
 ) -> FloatArray:
-    """Average the frames that have a weight, each resampled along its motion."""
-    total, grid = np.zeros(1), None
-    for frame, move, weight in zip(frames, motion, weights, strict=True):
+    """Average the frames that have a weight, each read along its motion.
+
+    Parameters
+    ----------
+    frames : iterable of arrays of shape (x, y, z)
+        Read once, one at a time.
+    affine : array of shape (4, 4)
+    motion : sequence of Affine
+        Points of the mean to points of each frame.
+    weights : array of shape (n_frames,)
+
+    Returns
+    -------
+    array of shape (x, y, z), float32
+    """
+    total: FloatArray = np.zeros((1, 1, 1), dtype=np.float32)
+    for frame, move, weight in zip(frames, motion, weights / np.sum(weights), strict=True):
         if weight > 0:
-            x, y, z = frame.shape
-            grid = grid or Grid((x, y, z), affine)
-            total = total + weight * next(resample_frames([frame], affine, move, grid, order=1))
-    return np.asarray(total / weights.sum(), dtype=np.float32)
+            voxels = np.linalg.inv(affine) @ move.matrix @ affine
+            total = total + np.float32(weight) * ndimage.affine_transform(
+                frame, voxels[:3, :3], voxels[:3, 3], order=1, mode="nearest", output=np.float32
+            )
+    return total
 
 
-def _believed(fits: list[AlignedFrame]) -> tuple[list[Affine], BoolArray]:
-    """Give frames that could not be aligned the motion of the nearest one that could."""
-    reliable = np.array([fit.is_believed for fit in fits])
-    good = np.flatnonzero(reliable)
+def believed(fits: Sequence[AlignedFrame]) -> IntArray:
+    """Find for every frame the nearest one that could be aligned: itself, if it could.
+
+    Returns
+    -------
+    int array of shape (n_frames,)
+
+    Raises
+    ------
+    RegistrationError
+        If no frame could be aligned.
+    """
+    good = np.flatnonzero([fit.is_believed for fit in fits])
     if not len(good):
         raise RegistrationError(
             "motion of the series",
@@ -293,8 +260,19 @@ def _believed(fits: list[AlignedFrame]) -> tuple[list[Affine], BoolArray]:
             "frames of one head",
             "look at the series",
         )
-    nearest = good[np.abs(np.arange(len(fits))[:, None] - good).argmin(axis=1)]
-    return [fits[number].transform for number in nearest], reliable
+    return np.asarray(good[np.abs(np.arange(len(fits))[:, None] - good).argmin(axis=1)])
+
+
+def _second_pass(
+    frames: Iterable[FloatArray], affine: FloatArray, reference: FloatArray, fwhm_mm: float
+) -> SeriesMotion:
+    """Align again, to the mean of frames aligned by the first pass."""
+    mask = signal_mask(reference, affine)
+    aligner = FrameAligner(reference, affine, mask, fwhm_mm)
+    fits = aligner.fit_all(frames)
+    nearest = believed(fits)
+    transforms = [fits[number].transform for number in nearest]
+    return SeriesMotion(transforms, reference, mask, aligner.center, nearest == range(len(fits)))
 
 
 def _otsu(values: FloatArray) -> float:

@@ -112,13 +112,13 @@ class CoregisterBold(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         boldref, t1w = load_canonical(self.inputs.reference), load_canonical(self.inputs.t1w)
-        start, score = align_rigidly(
+        start = align_rigidly(
             boldref, t1w, moving_mask=load_canonical(self.inputs.brain_mask), registration=Greedy()
         )
         refined = refine(
-            boldref, start, load_canonical(self.inputs.grey), load_canonical(self.inputs.white)
+            boldref, start.xfm, load_canonical(self.inputs.grey), load_canonical(self.inputs.white)
         )
-        return {"xfm": write_affine(refined, folder / "xfm.txt"), "score": score}
+        return {"xfm": write_affine(refined, folder / "xfm.txt"), "score": start.score}
 
 
 class UndistortBoldInputSpec(StepInputSpec):

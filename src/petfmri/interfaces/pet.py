@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from nipype.interfaces.base import File, TraitedSpec, isdefined, traits
 
-from petfmri.images.coregistration import align_rigidly
-from petfmri.images.motion import pet_motion
+from petfmri.images.coregistration import SHIFT_MM, align_rigidly, keep_identity
+from petfmri.images.pet_motion import ScanMotion, no_motion, pet_motion
 from petfmri.images.preprocessed import resample_scan
 from petfmri.images.registration import Greedy
 from petfmri.images.resampling import (
@@ -42,7 +43,7 @@ REFERENCE = "reference"
 
 
 class _Scan:
-    """A PET file with its schedule and calibration."""
+    """A PET file with its schedule and calibration; each iteration reads it anew."""
 
     def __init__(self, path: str, sidecar: dict[str, Any]) -> None:
         self.volumes, self.sidecar = Volumes(Path(path)), sidecar
@@ -50,7 +51,13 @@ class _Scan:
         self.schedule = FrameSchedule.from_sidecar(sidecar, len(self.volumes), where)
         self.factors = calibration(sidecar, self.schedule, where)
 
-    def frames(self) -> Iterator[FloatArray]:
+    def __len__(self) -> int:
+        return len(self.volumes)
+
+    def __contains__(self, frame: object) -> bool:
+        return any(frame is one for one in self)
+
+    def __iter__(self) -> Iterator[FloatArray]:
         """Yield each frame in kBq/mL, decay-corrected to the injection."""
         for frame, factor in zip(self.volumes, self.factors, strict=True):
             yield frame * np.float32(factor)
@@ -60,7 +67,7 @@ class _Scan:
     ) -> Iterator[FloatArray]:
         """Interpolate each frame once onto a grid; NaN outside the field of view."""
         moves = read_affines(Path(motion)) if isdefined(motion) else None
-        return resample_scan(self.frames(), self.volumes, xfm, grid, motion=moves, where=where)
+        return resample_scan(self, self.volumes, xfm, grid, motion=moves, where=where)
 
     def measured(self, path: str, tacs: RegionalTacs) -> RegionalTacs:
         """Put the curves of another program's table in the place of means over voxels."""
@@ -73,6 +80,7 @@ class _Scan:
 class PetMotionInputSpec(StepInputSpec):
     in_file = File(exists=True, mandatory=True, desc="raw PET")
     sidecar = traits.Dict(mandatory=True, desc="its BIDS metadata")
+    method = traits.Enum("auto", "off", usedefault=True, desc="off: frames as they are")
 
 
 class PetMotionOutputSpec(TraitedSpec):
@@ -81,6 +89,7 @@ class PetMotionOutputSpec(TraitedSpec):
     confounds = File(
         desc="motion parameters, framewise displacement, and which frames were aligned"
     )
+    confounds_sidecar = File(desc="what the columns mean, and which frames borrow their motion")
 
 
 class PetMotion(Step):
@@ -92,20 +101,68 @@ class PetMotion(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         scan = _Scan(self.inputs.in_file, self.inputs.sidecar)
+        estimate = no_motion if self.inputs.method == "off" else pet_motion
         durations_s = scan.schedule.duration_s
-        moved = pet_motion(list(scan.frames()), scan.volumes.affine, durations_s=durations_s)
-        table = motion_table(moved.transforms, moved.center).assign(reliable=moved.reliable)
+        moved = estimate(scan, scan.volumes.affine, durations_s=durations_s)
+        sidecar = {**_MOTION_COLUMNS, "Warnings": _borrowing(moved)}
         return {
             "reference": save_image(moved.reference, scan.volumes.affine, folder / "petref.nii.gz"),
             "motion": write_affines(moved.transforms, folder / "motion.txt"),
-            "confounds": write_table(table, folder / "confounds.tsv"),
+            "confounds": write_table(
+                _motion_table(moved, self.inputs.method), folder / "confounds.tsv"
+            ),
+            "confounds_sidecar": write_json(sidecar, folder / "confounds.json"),
         }
+
+
+_MOTION_COLUMNS = {
+    **{
+        f"trans_{axis}": {"Description": f"translation along {axis}", "Units": "mm"}
+        for axis in "xyz"
+    },
+    **{f"rot_{axis}": {"Description": f"rotation about {axis}", "Units": "rad"} for axis in "xyz"},
+    "framewise_displacement": {"Description": "after Power et al. 2012", "Units": "mm"},
+    "alignment": {
+        "Description": "aligned: by the frame's own signal; borrowed: too little signal, the "
+        "frame has the motion of motion_from_frame; off: not aligned"
+    },
+    "motion_from_frame": {"Description": "row whose motion this frame has, counted from 0"},
+    "frames_averaged": {
+        "Description": "alignments of frames within a minute whose average this motion is"
+    },
+    "expected_error": {
+        "Description": "of the frame's own alignment, root mean square over the head",
+        "Units": "mm",
+    },
+}
+
+
+def _motion_table(moved: ScanMotion, method: str) -> pd.DataFrame:
+    own = moved.motion_from == np.arange(len(moved.motion_from))
+    return motion_table(moved.transforms, moved.center).assign(
+        alignment="off" if method == "off" else np.where(own, "aligned", "borrowed"),
+        motion_from_frame=moved.motion_from,
+        frames_averaged=moved.averaged,
+        expected_error=np.where(
+            np.isfinite(moved.expected_error_mm), moved.expected_error_mm, np.nan
+        ),
+    )
+
+
+def _borrowing(moved: ScanMotion) -> list[str]:
+    """Say which frames were too poor to be aligned."""
+    return [
+        f"frame {frame} holds too little signal to be aligned: it has the motion of frame "
+        f"{moved.motion_from[frame]}"
+        for frame in moved.borrowed
+    ]
 
 
 class CoregisterPetInputSpec(StepInputSpec):
     reference = File(exists=True, mandatory=True, desc="PET reference image")
     t1w = File(exists=True, mandatory=True)
     brain_mask = File(exists=True, mandatory=True, desc="on the T1w grid")
+    method = traits.Enum("auto", "identity", usedefault=True, desc="identity: aligned already")
 
 
 class CoregisterOutputSpec(TraitedSpec):
@@ -113,20 +170,40 @@ class CoregisterOutputSpec(TraitedSpec):
     score = traits.Float(desc="normalised mutual information")
 
 
+class CoregisterPetOutputSpec(CoregisterOutputSpec):
+    sidecar = File(desc="score, that of shifted copies, starts, and what speaks against it")
+
+
 class CoregisterPet(Step):
     """Align PET with the participant's T1w."""
 
     input_spec = CoregisterPetInputSpec
-    output_spec = CoregisterOutputSpec
+    output_spec = CoregisterPetOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        xfm, score = align_rigidly(
+        align = keep_identity if self.inputs.method == "identity" else align_rigidly
+        found = align(
             load_canonical(self.inputs.reference),
             load_canonical(self.inputs.t1w),
             moving_mask=load_canonical(self.inputs.brain_mask),
             registration=Greedy(),
         )
-        return {"xfm": write_affine(xfm, folder / "xfm.txt"), "score": score}
+        sidecar = {
+            "Description": "Points of the PET reference to points of the T1w",
+            "Method": self.inputs.method,
+            "Score": found.score,
+            "ScoreDescription": "normalised mutual information over the brain, 1 to 2",
+            "BestShiftedScore": found.shifted_score,
+            "ShiftMm": SHIFT_MM,
+            "StartsTried": found.starts,
+            "StartThatWon": found.starts or None,
+            "Warnings": list(found.notes),
+        }
+        return {
+            "xfm": write_affine(found.xfm, folder / "xfm.txt"),
+            "score": found.score,
+            "sidecar": write_json(sidecar, folder / "xfm.json"),
+        }
 
 
 class RegionalPetInputSpec(StepInputSpec):

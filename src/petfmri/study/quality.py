@@ -44,7 +44,7 @@ SCORES: Mapping[str, Score] = {
     ),
     "fd_mean": Score("Mean framewise displacement", "mm", 0, 0.5),
     "fd_max": Score("Largest framewise displacement", "mm"),
-    "frames_unaligned": Score("Frames that took the motion of their neighbours", "1", 0, 5),
+    "frames_borrowed": Score("Frames too poor to align, with the motion of a neighbour", "1", 0, 5),
     "dvars_std_mean": Score("Mean standardised DVARS (1 is usual)", "1", 0, 2),
     "tsnr": Score("Median temporal signal-to-noise ratio of grey matter", "1", 20),
     "non_steady": Score("Volumes before the steady state", "1", 0, 10),
@@ -125,8 +125,8 @@ def _pet_motion(path: Path) -> dict[str, float]:
         return {}
     table = read_table(path)
     scores = _displacement(table)
-    if "reliable" in table:
-        scores["frames_unaligned"] = float((~table["reliable"].astype(str).eq("True")).sum())
+    if "alignment" in table:
+        scores["frames_borrowed"] = float(table["alignment"].eq("borrowed").sum())
     return scores
 
 

@@ -60,12 +60,14 @@ class PetBranch(Steps):
             pet.PetMotion(),
             in_file=scan.path,
             sidecar=scan.sidecar,
+            method=self.settings.pet_motion,
         )
 
     def _pet_xfm(self, name: str, motion: Node) -> Node:
         return self._add(
             f"{name}_pet_coregistration",
             pet.CoregisterPet(),
+            method=self.settings.pet_coregistration,
             reference=(motion, "reference"),
             t1w=(self.anatomy.t1w, "out_file"),
             brain_mask=(self.anatomy.brain, "mask"),
@@ -108,6 +110,12 @@ class PetBranch(Steps):
         if made.frames.motion is not None:
             moved = self.names.pet(sid, "xfm", ".txt", from_="orig", to="petref", mode="image")
             files[moved] = made.frames.motion
+        if isinstance(made.motion.interface, pet.PetMotion):
+            told = self.names.pet(sid, "timeseries", ".json", desc="confounds")
+            files[told] = (made.motion, "confounds_sidecar")
+        if isinstance(made.xfm.interface, pet.CoregisterPet):
+            judged = self.names.pet(sid, "xfm", ".json", from_="T1w", to="petref", mode="image")
+            files[judged] = (made.xfm, "sidecar")
         self._deliver(
             f"{word(sid)}_deliver_pet", files, {suvr_map: _suvr_sidecar(scan, self.settings, chain)}
         )

@@ -63,6 +63,8 @@ class Settings:
     psf_mm: tuple[float, float, float] | None = None
     tracer: str | None = None
     window_s: tuple[float, float] = (3600.0, 5400.0)
+    pet_motion: str = "auto"
+    pet_coregistration: str = "auto"
     task: str = "rest"
     dummy_scans: int | str = "auto"
     slice_timing: bool = False
