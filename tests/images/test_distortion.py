@@ -9,12 +9,22 @@ from scipy import ndimage
 from tests.images.conftest import Anatomy
 
 from petfmri.errors import InputError
-from petfmri.images.distortion import Undistorted, distortion_field, undistort
+from petfmri.images import boundary, distortion
+from petfmri.images.distortion import distortion_field, undistort
 from petfmri.images.resampling import Grid, resample
-from petfmri.images.transforms import Affine, Warp, rigid
+from petfmri.images.transforms import Affine, Transform, Warp, rigid
 
 TRUTH = rigid((4, -3, 2), (3, -2, 4), (0, -15, 10))  # T1w points to EPI points
 AXIS = 1
+COARSE_SHAPE = (38, 46, 38)
+
+
+@pytest.fixture
+def quicker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer steps, fewer points, one round."""
+    monkeypatch.setattr(distortion, "LEVELS", ((8.0, 2, 1.0, 6), (5.0, 0, 3.0, 5)))
+    monkeypatch.setattr(distortion, "ROUNDS", 1)
+    monkeypatch.setattr(boundary, "_POINTS", 4000)
 
 
 def bumps(grid: Grid, largest_mm: float) -> Warp:
@@ -29,18 +39,18 @@ def bumps(grid: Grid, largest_mm: float) -> Warp:
     return Warp(size[..., None] * along, grid.affine)
 
 
-def distorted(anatomy: Anatomy, grid: Grid, distortion: Warp) -> nib.Nifti1Image:
+def distorted(anatomy: Anatomy, grid: Grid, field: Warp) -> nib.Nifti1Image:
     contrast = anatomy.weighted(gm=600, wm=470, csf=900, rest=200)
-    image = np.asarray(resample(contrast, ~TRUTH @ distortion, grid).dataobj)
+    image = np.asarray(resample(contrast, ~TRUTH @ field, grid).dataobj)
     x, y, z = np.meshgrid(*[np.linspace(-1, 1, n) for n in grid.shape], indexing="ij")
     noise = np.random.default_rng(1).normal(0, 4, grid.shape)
     uneven = image * (1 + 0.1 * x - 0.1 * y * z)
     return nib.Nifti1Image((uneven + noise).astype(np.float32), grid.affine)
 
 
-def errors_mm(found: Warp, distortion: Warp, points: np.ndarray) -> np.ndarray:
+def errors_mm(found: Transform, field: Warp, points: np.ndarray) -> np.ndarray:
     """Of where points without distortion lie in the EPI."""
-    return np.linalg.norm(found.map(points) - (~distortion).map(points), axis=1)
+    return np.linalg.norm(found.map(points) - (~field).map(points), axis=1)
 
 
 def test_a_shift_by_one_voxel_is_one_voxel_everywhere(rng: np.random.Generator) -> None:
@@ -58,42 +68,44 @@ def test_a_shift_by_one_voxel_is_one_voxel_everywhere(rng: np.random.Generator) 
     assert not found.displacement[..., [0, 2]].any()
 
 
+@pytest.mark.usefixtures("quicker")
 def test_distortion_comes_back_in_any_orientation(
     anatomy: Anatomy, orient: Callable[[nib.Nifti1Image], nib.Nifti1Image]
 ) -> None:
-    grid = Grid.of(orient(nib.Nifti1Image(np.zeros((36, 42, 34)), anatomy.grid.spaced(5).affine)))
-    distortion = bumps(grid, 8.0)
-    epi = distorted(anatomy, grid, distortion)
-    tissues = (anatomy.gm, anatomy.wm, anatomy.csf)
+    empty = nib.Nifti1Image(np.zeros(COARSE_SHAPE), anatomy.grid.spaced(5).affine)
+    grid = Grid.of(orient(empty))
+    truth_field = bumps(grid, 8.0)
+    epi = distorted(anatomy, grid, truth_field)
     points = TRUTH.map(anatomy.brain_points)
-    before = errors_mm(Warp(np.zeros((1, 1, 1, 3)), np.eye(4)), distortion, points)
-    found = distortion_field(epi, ~TRUTH, tissues, axis=AXIS)
-    after = errors_mm(found, distortion, points)
-    assert np.median(after) < np.median(before) / 2
-    assert np.percentile(after, 95) < np.percentile(before, 95) / 2
+    size = errors_mm(Affine(), truth_field, points)
+    found = distortion_field(epi, ~TRUTH, (anatomy.gm, anatomy.wm, anatomy.csf), axis=AXIS)
+    errors = errors_mm(found, truth_field, points)
+    far = size > 2
+    assert far.sum() > 100
+    assert np.median(errors[far]) < 0.35 * np.median(size[far])
+    assert np.median(errors[~far]) < 0.4
 
 
-@pytest.fixture(scope="module")
-def corrected(anatomy: Anatomy) -> tuple[Undistorted, Warp]:
+@pytest.mark.usefixtures("quicker")
+def test_field_and_position_together(anatomy: Anatomy) -> None:
     grid = anatomy.grid.spaced(5)
-    distortion = bumps(grid, 8.0)
-    tissues = (anatomy.gm, anatomy.wm, anatomy.csf)
+    truth_field = bumps(grid, 8.0)
     start = ~TRUTH @ rigid((0.3, 0.8, -0.4), (0.5, 0, 0))
-    return undistort(distorted(anatomy, grid, distortion), start, tissues, axis=AXIS), distortion
-
-
-def test_field_and_position_together(anatomy: Anatomy, corrected) -> None:
-    found, distortion = corrected
-    points = TRUTH.map(anatomy.brain_points)
-    truth = (~distortion).map(points)
-    errors = np.linalg.norm((~found.to_t1w).map(anatomy.brain_points) - truth, axis=1)
-    assert found.distortion is not None
+    tissues = (anatomy.gm, anatomy.wm, anatomy.csf)
+    found = undistort(distorted(anatomy, grid, truth_field), start, tissues, axis=AXIS)
+    assert found.distortion is not None and 3 < found.largest_mm < 11
     assert found.verdict.startswith("Corrected: the cost of the white matter boundary changed by -")
-    assert np.median(errors) < 0.5 < np.median(np.linalg.norm(points - truth, axis=1))
-    back = found.to_t1w.map((~found.to_t1w).map(anatomy.brain_points))
-    np.testing.assert_allclose(back, anatomy.brain_points, atol=0.02)
+    points = anatomy.brain_points
+    truth = (~truth_field).map(TRUTH.map(points))
+    before, after = (
+        np.linalg.norm((~xfm).map(points) - truth, axis=1) for xfm in (start, found.to_t1w)
+    )
+    assert np.median(after) < 0.5 * np.median(before)
+    assert np.percentile(after, 95) < 0.5 * np.percentile(before, 95)
+    np.testing.assert_allclose(found.to_t1w.map((~found.to_t1w).map(points)), points, atol=0.05)
 
 
+@pytest.mark.usefixtures("quicker")
 def test_what_does_not_help_is_not_used(anatomy: Anatomy) -> None:
     grid = anatomy.grid.spaced(5)
     epi = distorted(anatomy, grid, bumps(grid, 0.0))

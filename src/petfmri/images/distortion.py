@@ -26,6 +26,7 @@ SHRUNK = 2 / 3  # voxel size of the tissues, relative to the EPI
 MARGIN_VOXELS = 4  # around the brain
 ROUNDS = 2  # of field and position
 LEAST_GAIN = 0.002  # relative fall of the boundary cost from which a correction is believed
+VOLUME_MM3 = 27.0  # that weighs 1 against the stiffness, whatever the size of voxels
 OUTLIER_SD = 2.0  # residuals beyond it weigh less
 LARGEST_SQUEEZE = 0.7
 
@@ -209,12 +210,13 @@ class _Fit:
         model = self._modelled(read, parts, seen)
         residual = read - model
         scale = 1.4826 * float(np.median(np.abs(residual[seen]))) + 1e-6
-        weight = seen / np.maximum(1, np.abs(residual) / (OUTLIER_SD * scale)) / scale**2
+        weight = seen / np.maximum(1, np.abs(residual) / (OUTLIER_SD * scale))
         stretch = np.maximum(1 + np.gradient(shift, axis=self.axis), 1 - LARGEST_SQUEEZE)
         rise = (
             np.gradient(read, axis=self.axis) / stretch + np.gradient(model, axis=self.axis)
         ) / 2
         rise = rise / self.spacing_mm[self.axis]
+        weight = weight * float(self.spacing_mm.prod()) / (VOLUME_MM3 * scale**2)
         return weight * rise**2, weight * rise * residual
 
     def _modelled(self, read: FloatArray, parts: FloatArray, seen: BoolArray) -> FloatArray:
