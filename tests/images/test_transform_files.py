@@ -10,15 +10,17 @@ import pytest
 
 from petfmri.errors import DatasetError
 from petfmri.images.registration import _greedy
-from petfmri.images.resampling import resample
+from petfmri.images.resampling import Grid, resample
 from petfmri.images.transform_files import (
     read_affine,
     read_affines,
     read_warp,
     write_affine,
     write_affines,
+    write_composite,
     write_warp,
 )
+from petfmri.images.transform_reader import read_transform
 from petfmri.images.transforms import Affine, Warp, rigid
 
 sitk = pytest.importorskip("SimpleITK")
@@ -125,3 +127,17 @@ def test_image_that_is_no_field(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(np.zeros((3, 3, 3, 3), np.float32), np.eye(4)), tmp_path / "w.nii.gz")
     with pytest.raises(DatasetError, match="found shape"):
         read_warp(tmp_path / "w.nii.gz")
+
+
+def test_composite_returns_through_the_reader_of_other_programs(tmp_path: Path) -> None:
+    grid = Grid((7, 8, 9), rigid((3, -40, 5), (10, -5, 20)).matrix @ np.diag([-5.0, 4, 6, 1]))
+    bumps = np.sin(grid.points() / 30).reshape(*grid.shape, 3)
+    chain = rigid((4, 2, -1), (3, 8, -6)) @ Warp(bumps, grid.affine)
+    points = grid.points()[::7] + 1.3  # the borders continue
+    found = read_transform(write_composite(chain, tmp_path / "xfm.h5"))
+    np.testing.assert_allclose(found.map(points), chain.map(points), atol=1e-4)
+    back = (~found).map(found.map(points))
+    np.testing.assert_allclose(back, points, atol=0.1)
+    alone = rigid((4, 2, -1), (3, 8, -6))
+    found = read_transform(write_composite(alone, tmp_path / "affine.h5"))
+    np.testing.assert_allclose(found.map(points), alone.map(points), atol=1e-9)

@@ -11,6 +11,7 @@ import pytest
 
 from petfmri.cli import main
 from petfmri.study.bids import read_cohort
+from petfmri.study.check_bold import BoldNeeds
 from petfmri.study.check_images import inspect_image
 from petfmri.study.checks import check_cohort
 
@@ -512,3 +513,58 @@ def test_people_left_out_by_choice_are_no_problem(dataset):
         dataset.root, sessions=dataset.sessions, symptoms="phenotype/madrs.tsv", participants=["01"]
     )
     assert check_cohort(cohort, columns=("arm",), score="madrs") == []
+
+
+SLICES = {"SliceTiming": [0.1 * n for n in range(12)]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"SliceTiming": "ascending"}, ["SliceTiming: found 'ascending'"]),
+        ({"SliceTiming": [0.0, 1.0]}, ["SliceTiming: found 2 values; expected seconds"]),
+        ({"SliceTiming": [0.0] * 11 + [2500]}, ["found 1 of 12 values such as 2500"]),
+        ({"SliceTiming": [0.0] * 11 + [None]}, ["found 1 of 12 values such as None"]),
+        (
+            SLICES | {"SliceEncodingDirection": "j-"},
+            ["12 values; expected seconds", "of 14 slices"],
+        ),
+        (SLICES | {"SliceEncodingDirection": "z"}, ["SliceEncodingDirection: found 'z'"]),
+    ],
+)
+def test_slice_times_that_cannot_be_used(dataset, fields, expected):
+    dataset.change(BOLD_JSON, **fields)
+    told = only(problems_of(dataset, bold=BoldNeeds(slice_timing=True)))
+    assert all(part in told for part in expected)
+
+
+def test_absent_slice_times_are_told_of_every_run(dataset):
+    found = problems_of(dataset, bold=BoldNeeds(slice_timing=True))
+    assert len(found) == 4
+    assert f"{BOLD.partition('.')[0]}.json: SliceTiming: found no such field" in str(found[0])
+
+
+def test_slice_times_that_can_be_used_or_are_not_needed(dataset):
+    assert not problems_of(dataset)
+    dataset.change(BOLD_JSON, **SLICES, SliceEncodingDirection="k-")
+    assert not problems_of(dataset, bold=BoldNeeds(slice_timing=True))
+
+
+@pytest.mark.parametrize(
+    ("option", "direction", "severity"),
+    [
+        ("none", ..., None),
+        ("none", "AP", None),
+        ("auto", ..., "warning"),
+        ("auto", "AP", "error"),
+        ("auto", "j-", None),
+        ("registration", ..., "error"),
+        ("registration", "AP", "error"),
+        ("registration", "i", None),
+    ],
+)
+def test_distortion_needs_the_phase_encoding(dataset, option, direction, severity):
+    dataset.change(BOLD_JSON, PhaseEncodingDirection=direction)
+    found = problems_of(dataset, bold=BoldNeeds(distortion=option))
+    assert {problem.severity for problem in found} == ({severity} if severity else set())
+    assert all(problem.where.endswith("_bold.json: PhaseEncodingDirection") for problem in found)

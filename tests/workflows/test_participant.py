@@ -107,3 +107,37 @@ def test_every_final_name_is_unique(scans, tmp_path):
     graph = build(scans, tmp_path)._create_flat_graph()
     targets = [t for node in graph for t in node.inputs.trait_get().get("targets") or []]
     assert len(targets) == len(set(targets)) > 20
+
+
+def test_distortion_is_part_of_the_way_to_the_t1w(scans, tmp_path):
+    runs = (BoldRun(scans["bold"], 2.0, phase_encoding="j-"),)
+    graph = build(scans, tmp_path, runs=runs)._create_flat_graph()
+    readers = {
+        target.name
+        for source, target, edge in graph.edges(data=True)
+        for output, _ in edge["connect"]
+        if (source.name, output) == ("ses_pre_run_1_bold_distortion", "xfm")
+    }
+    assert {
+        "ses_pre_run_1_bold_signals",
+        "ses_pre_pet_to_bold",
+        "ses_pre_run_1_bold_quality",
+    } <= readers
+    targets = [t for node in graph for t in node.inputs.trait_get().get("targets") or []]
+    placed = [Path(t).name for t in targets if "from-T1w_to-boldref" in t]
+    stem = "sub-01_ses-pre_task-rest_from-T1w_to-boldref_mode-image_xfm"
+    assert sorted(placed) == [f"{stem}.h5", f"{stem}.json"]
+    assert "ses_pre_run_1_bold_distortion" not in node_names(build(scans, tmp_path))
+
+
+def test_slices_are_interpolated_in_time_only_when_asked(scans, tmp_path):
+    runs = (
+        BoldRun(scans["bold"], 2.0, slice_times_s=(0.0, 1.0)),
+        BoldRun(scans["bold2"], 2.0, "2"),
+    )
+    graph = build(scans, tmp_path, runs=runs)._create_flat_graph()
+    times = [
+        next(node for node in graph if node.name == f"ses_pre_run_{n}_bold_signals").inputs
+        for n in (1, 2)
+    ]
+    assert [inputs.slice_times_s for inputs in times] == [[0.0, 1.0], []]

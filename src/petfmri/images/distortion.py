@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from petfmri.errors import InputError
 from petfmri.images.boundary import boundary_cost, find_boundary, refine
+from petfmri.images.cropping import shrunk
 from petfmri.images.frame_alignment import FWHM_TO_SIGMA
 from petfmri.images.resampling import Grid, carry_probability, resample
 from petfmri.images.spline_field import SplineField
@@ -21,9 +22,11 @@ KNOTS_MM = 12.0
 GAIN_MM = 3.5  # SD of the window in which the EPI may be brighter or darker than the model
 # Smoothing (FWHM, mm), voxels by which the brain is grown, stiffness, steps: from coarse to fine.
 LEVELS = ((8.0, 2, 1.0, 8), (5.0, 0, 3.0, 8), (3.0, -1, 3.0, 4))
+SHRUNK = 2 / 3  # voxel size of the tissues, relative to the EPI
 MARGIN_VOXELS = 4  # around the brain
 ROUNDS = 2  # of field and position
 LEAST_GAIN = 0.002  # relative fall of the boundary cost from which a correction is believed
+VOLUME_MM3 = 27.0  # that weighs 1 against the stiffness, whatever the size of voxels
 OUTLIER_SD = 2.0  # residuals beyond it weigh less
 LARGEST_SQUEEZE = 0.7
 
@@ -151,7 +154,8 @@ def distortion_field(
         If no tissue lies in the EPI.
     """
     grid = Grid.of(epi)
-    shares = [np.asarray(carry_probability(t, to_t1w, grid, samples=2).dataobj) for t in tissues]
+    coarse = [shrunk(tissue, SHRUNK * float(grid.spacing_mm.mean())) for tissue in tissues]
+    shares = [np.asarray(carry_probability(part, to_t1w, grid).dataobj) for part in coarse]
     box = _box(np.sum(shares, axis=0) > 0.1)
     shares = [share[box] for share in shares]
     brain: FloatArray = np.sum(shares, axis=0)
@@ -177,7 +181,6 @@ class _Fit:
         self.splines = SplineField((x, y, z), spacing_mm, KNOTS_MM)
         self.coefficients = np.zeros(self.splines.shape, dtype=np.float32)
         self.gain = np.ones_like(values)
-        self.voxels = np.indices(values.shape, dtype=np.float32)
 
     @property
     def shift_mm(self) -> FloatArray:
@@ -187,7 +190,7 @@ class _Fit:
     def run(self, fwhm_mm: float, where: BoolArray, stiffness: float, steps: int) -> None:
         """Take some steps at one smoothing; the model has the resolution of a voxel besides."""
         smooth = self._blurred(self.values, fwhm_mm * FWHM_TO_SIGMA)
-        image = ndimage.spline_filter(smooth, 3, np.float32, "mirror")
+        image = ndimage.spline_filter1d(smooth, 3, self.axis, np.float32, "mirror")
         width = float(np.hypot(fwhm_mm, self.spacing_mm.mean())) * FWHM_TO_SIGMA
         parts = np.stack([self._blurred(part, width) for part in self.parts])
         for _ in range(steps):
@@ -201,22 +204,19 @@ class _Fit:
     ) -> tuple[FloatArray, FloatArray]:
         """Return second and first derivative of half the cost by the shift, per mm."""
         shift = self.shift_mm / self.spacing_mm[self.axis]
-        voxels = self.voxels.copy()
-        voxels[self.axis] += shift
-        read = ndimage.map_coordinates(
-            image, voxels, order=3, prefilter=False, mode="mirror", output=np.float32
-        )
-        last = self.values.shape[self.axis] - 1
-        seen = where & (voxels[self.axis] >= 0) & (voxels[self.axis] <= last)
+        there = np.indices(shift.shape, dtype=np.float32, sparse=True)[self.axis] + shift
+        read = _read_along(image, there, self.axis)
+        seen = where & (there >= 0) & (there <= shift.shape[self.axis] - 1)
         model = self._modelled(read, parts, seen)
         residual = read - model
         scale = 1.4826 * float(np.median(np.abs(residual[seen]))) + 1e-6
-        weight = seen / np.maximum(1, np.abs(residual) / (OUTLIER_SD * scale)) / scale**2
+        weight = seen / np.maximum(1, np.abs(residual) / (OUTLIER_SD * scale))
         stretch = np.maximum(1 + np.gradient(shift, axis=self.axis), 1 - LARGEST_SQUEEZE)
         rise = (
             np.gradient(read, axis=self.axis) / stretch + np.gradient(model, axis=self.axis)
         ) / 2
         rise = rise / self.spacing_mm[self.axis]
+        weight = weight * float(self.spacing_mm.prod()) / (VOLUME_MM3 * scale**2)
         return weight * rise**2, weight * rise * residual
 
     def _modelled(self, read: FloatArray, parts: FloatArray, seen: BoolArray) -> FloatArray:
@@ -232,6 +232,18 @@ class _Fit:
     def _blurred(self, values: FloatArray, sigma_mm: float) -> FloatArray:
         sigma = sigma_mm / self.spacing_mm
         return np.asarray(ndimage.gaussian_filter(values, sigma, mode="nearest", truncate=3))
+
+
+def _read_along(coefficients: FloatArray, voxels: FloatArray, axis: int) -> FloatArray:
+    """Evaluate cubic spline coefficients at other places along one axis; the ends continue."""
+    below = np.floor(voxels)
+    t = voxels - below
+    weights = ((1 - t) ** 3, 4 - 6 * t**2 + 3 * t**3, 1 + 3 * (t + t**2 - t**3), t**3)
+    total = np.zeros_like(voxels)
+    for step, weight in enumerate(weights, -1):
+        place = np.clip(below + step, 0, voxels.shape[axis] - 1).astype(np.intp)
+        total += weight / 6 * np.take_along_axis(coefficients, place, axis)
+    return total
 
 
 def _box(brain: BoolArray) -> tuple[slice, ...]:
