@@ -105,3 +105,20 @@ def test_broken_files_give_one_clear_message(tmp_path, text, message):
 def test_an_absent_file_says_what_to_do(tmp_path):
     with pytest.raises(ConfigError, match="petfmri demo"):
         load_study(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("output", "named"),
+    [("deriv/fmriprep", "derivatives.fmriprep"), ("deriv/fmriprep/mine", "derivatives.fmriprep"), ("bids", "bids")],
+)  # fmt: skip
+def test_output_in_the_folder_of_another_is_refused(tmp_path, output, named):
+    text = f"name: a\nbids: bids\noutput: {output}\nderivatives: {{fmriprep: deriv/fmriprep}}\n"
+    (tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=named):
+        load_study(tmp_path / "study.yaml")
+
+
+def test_output_beside_other_derivatives_is_taken(tmp_path):
+    text = "name: a\nbids: bids\noutput: deriv/mine\nderivatives: {fmriprep: deriv/fmriprep}\n"
+    (tmp_path / "study.yaml").write_text(text)
+    assert load_study(tmp_path / "study.yaml").output == tmp_path / "deriv/mine"

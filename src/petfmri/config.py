@@ -390,7 +390,24 @@ def load_study(path: Path) -> Study:
         study = Study.model_validate(content)
     except ValidationError as error:
         raise ConfigError.of(_problem(path, item) for item in error.errors()) from None
-    return _with_absolute_paths(study, path.resolve().parent)
+    study = _with_absolute_paths(study, path.resolve().parent)
+    _require_own_output(study, path)
+    return study
+
+
+def _require_own_output(study: Study, path: Path) -> None:
+    """Refuse to write where another program's or the dataset's files are."""
+    of_others = {f"derivatives.{name}": root for name, root in study.derivatives if root}
+    inside = [key for key, root in of_others.items() if study.output.is_relative_to(root)]
+    if study.output == study.bids:
+        inside.append("bids")
+    if inside:
+        raise ConfigError(
+            f"{path.name}: output",
+            f"{study.output}, which is or lies in the folder of {' and '.join(inside)}",
+            "a folder of petfmri's own: names are alike, and files would replace one another",
+            "name another folder, such as derivatives/petfmri",
+        )
 
 
 def _problem(path: Path, item: Any) -> Problem:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from petfmri.cli import main
+from petfmri.errors import DenoisingError
 from petfmri.study.files import read_json, read_table
 
 STUDY = """\
@@ -94,7 +95,11 @@ def check_quantify(study, folder):
 
 
 @pytest.mark.slow
-def test_two_people_from_raw_images_to_tables(folder, capsys):
+def no_confounds(*_, **__):
+    raise DenoisingError("a run", "no noise tissue", "some", "look")
+
+
+def test_two_people_from_raw_images_to_tables(folder, capsys, monkeypatch):
     study = str(folder / "study.yaml")
     run = ["run", study, "--n-procs", "1", "--profile", "linear"]
     assert main(["simulate", study, "--n-procs", "1"]) == 0
@@ -143,3 +148,12 @@ def test_two_people_from_raw_images_to_tables(folder, capsys):
     assert all("crash-" in line for line in failed)
     assert values_of(folder, "sub-02", "ses-pre")[["suvr", "strength"]].isna().all(axis=None)
     assert "What failed" in (folder / "out/index.html").read_text(encoding="utf-8")
+
+    # A step that fails late leaves the rest of its person to be looked at, and says why.
+    (bold,) = (folder / "bids/sub-01/ses-pre/func").glob("*_bold.nii.gz")
+    nib.save(nib.load(bold).slicer[..., :-1], bold)
+    (folder / "out/sub-01.html").unlink()
+    monkeypatch.setattr("petfmri.interfaces.bold.confounds_table", no_confounds)
+    assert main(run) == 1
+    assert "no noise tissue" in capsys.readouterr().err
+    assert (folder / "out/sub-01.html").exists()

@@ -5,7 +5,13 @@ import os
 import pytest
 
 import petfmri.execution.provenance as module
-from petfmri.execution.provenance import is_current, provenance, sha256, write_provenance
+from petfmri.execution.provenance import (
+    is_current,
+    provenance,
+    sha256,
+    write_provenance,
+    write_started,
+)
 from petfmri.study.files import read_json
 
 OPTIONS = {"window_s": (3600.0, 5400.0), "tracer": "UCBJ"}
@@ -98,3 +104,11 @@ def test_a_record_without_outputs_is_not_current(dataset, tmp_path):
     record, wanted = tmp_path / "record.json", made_from(dataset)
     record.write_text(f'{{"key": "{wanted.key}"}}')
     assert not is_current(record, wanted, outputs_in=tmp_path)
+
+
+def test_a_run_that_was_only_started_is_not_current_and_tells_what_it_planned(dataset, tmp_path):
+    record = tmp_path / "record.json"
+    (tmp_path / "made.tsv").touch()
+    write_started(record, ["made.tsv"])
+    assert not is_current(record, made_from(dataset), outputs_in=tmp_path)
+    assert read_json(record)["outputs"] == ["made.tsv"]

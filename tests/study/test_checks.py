@@ -428,6 +428,14 @@ def test_several_pet_images_tracers_echoes_and_copies_in_a_session(dataset):
         assert found in messages
 
 
+def test_runs_whose_results_would_have_one_name_are_an_error(dataset):
+    dataset.image(dataset.bold("02", "pre", "_dir-PA"), (20,), frame_s=2.0)
+    (message,) = [str(problem) for problem in problems_of(dataset) if problem.severity == "error"]
+    assert "runs told apart by run-" in message and "dir-PA" in message
+    dataset.image(dataset.bold("02", "post", "_run-2"), (20,), frame_s=2.0)
+    assert sum("told apart" in str(problem) for problem in problems_of(dataset)) == 1
+
+
 def test_a_file_in_the_folder_of_another_person(dataset):
     name = dataset.bold("02", "post")
     (dataset.root / name).rename(dataset.root / name.replace("sub-02_", "sub-03_"))

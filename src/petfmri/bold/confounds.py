@@ -156,7 +156,7 @@ def acompcor(
             f"{where}: aCompCor",
             f"{residual.shape[1]} varying voxels in eroded white matter and CSF, {n_frames} frames",
             f"enough for {n_components} components",
-            "erode less, or take 0 components and the strategy 24P",
+            "look at the field of view and the tissue maps, or choose strategy: 24P or 36P",
         )
     _, vectors = np.linalg.eigh(residual @ residual.T)
     components = vectors[:, ::-1][:, :n_components]

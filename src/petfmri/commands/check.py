@@ -136,7 +136,9 @@ def plan(study: Study, cohort: Cohort, adopted: Mapping[str, Adopted]) -> str:
         f"`run` would process {len(cohort.participants)} participants into {study.output}:",
         f"  PET: SUVR {low:g}-{high:g} min over {reference_name(study)}; atlas {study.atlas}",
         f"  BOLD: task {study.bold.task}, {study.bold.strategy}, {study.bold.band_hz[0]:g}-{study.bold.band_hz[1]:g} Hz,"
-        f" frames above {study.bold.fd_threshold_mm:g} mm censored",
+        f" frames above {study.bold.fd_threshold_mm:g} mm censored;"
+        f" slice timing {'on' if study.bold.slice_timing else 'off'},"
+        f" distortion {study.bold.distortion}",
         f"  primary outcome: {study.primary}",
     ]
     ways = [choice.label for choice in choices(study)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from petfmri.config import Study
+from petfmri.errors import PetfmriError
 from petfmri.images.resampling import Grid, resample
 from petfmri.images.transform_reader import read_transform
 from petfmri.images.transforms import Affine, Transform
@@ -29,14 +31,20 @@ def write_participant_pages(
     """Write the pages of several participants, `n_procs` at a time."""
     if n_procs == 1 or len(people) < 2:
         for person, names in people:
-            write_participant_page(study, person, names)
+            _write_or_warn(study, person, names)
         return
     with ProcessPoolExecutor(n_procs, mp_context=get_context("spawn")) as pool:
-        jobs = [
-            pool.submit(write_participant_page, study, person, names) for person, names in people
-        ]
+        jobs = [pool.submit(_write_or_warn, study, person, names) for person, names in people]
         for job in jobs:
             job.result()
+
+
+def _write_or_warn(study: Study, person: Participant, names: Names) -> None:
+    """Write a page; results that cannot be drawn are told, and harm no other page."""
+    try:
+        write_participant_page(study, person, names)
+    except PetfmriError as error:
+        print(f"warning: no page of {person.id}: {error}", file=sys.stderr)
 
 
 def write_participant_page(study: Study, person: Participant, names: Names) -> Path:
@@ -97,7 +105,7 @@ def _overlays(person: Participant, names: Names) -> Iterator[Overlay]:
     whole = nib.Nifti1Image((np.asarray(labels.dataobj) > 0).astype(np.int16), labels.affine)
     for session in person.sessions:
         for title, path, xfm in _aligned(session, names):
-            if path.exists():
+            if path.exists() and xfm.exists():
                 yield _overlay(f"{title}, {session.id}", path, whole, ~read_transform(xfm))
 
 

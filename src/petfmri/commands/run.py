@@ -88,9 +88,9 @@ def run(
         )
     else:
         print(f"{len(cohort.participants)} participants are up to date; 0 steps executed.")
-    _write_results(study, stale, settings, n_procs=n_procs, failures=failures)
     for failure in failures:
         print(f"failed: {failure}", file=sys.stderr)
+    _write_results(study, stale, settings, n_procs=n_procs, failures=failures)
     return 1 if failures else 0
 
 
@@ -178,7 +178,7 @@ def _process(
     work_dir: Path,
 ) -> list[Failure]:
     """Run the workflows of all people; write the provenance of those who are complete."""
-    from petfmri.execution.provenance import write_provenance
+    from petfmri.execution.provenance import write_provenance, write_started
     from petfmri.execution.run import run_workflow
     from petfmri.execution.side_by_side import run_side_by_side
     from petfmri.workflows.participant import participant_workflow
@@ -203,6 +203,7 @@ def _process(
     }
     for person in usable:
         _remove_earlier(study, person.id)
+        write_started(_record(study, person.id), _targets(builds[person.id](), study.output))
     shown = sys.stderr.isatty()
     n_procs = profile.plugin_args.get("n_procs", 1)
     if profile.plugin == "MultiProc" and len(builds) >= n_procs > 1:
@@ -225,7 +226,11 @@ def _process(
             write_provenance(
                 _record(study, person.id),
                 made_from[person.id],
-                outputs=_delivered(builds[person.id](), study.output),
+                outputs=[
+                    path
+                    for path in _targets(builds[person.id](), study.output)
+                    if (study.output / path).exists()
+                ],
                 software=software,
             )
     return outcome.failures
@@ -240,15 +245,15 @@ def _remove_earlier(study: Study, participant: str) -> None:
         record.unlink()
 
 
-def _delivered(workflow: Any, root: Path) -> list[str]:
-    """List the files that a workflow delivered, relative to `root`."""
+def _targets(workflow: Any, root: Path) -> list[str]:
+    """List the files that a workflow is to deliver, relative to `root`."""
     targets = [
         Path(target)
         for node in workflow._create_flat_graph().nodes()
         for target in node.inputs.trait_get().get("targets") or ()
     ]
     sidecars = [Path(str(path).removesuffix(".gz")).with_suffix(".json") for path in targets]
-    return [str(path.relative_to(root)) for path in (*targets, *sidecars) if path.exists()]
+    return [str(path.relative_to(root)) for path in (*targets, *sidecars)]
 
 
 def _scans(session: Session, adopted: Adopted, options: Bold) -> SessionScans:
@@ -324,7 +329,7 @@ def _write_results(
     """Write the group tables, the pages of the participants just processed, and the overview."""
     from petfmri.commands.overview import write_overview
     from petfmri.commands.pages import write_participant_pages
-    from petfmri.commands.tables import write_group_tables
+    from petfmri.commands.tables import flagged_scores, write_group_tables
 
     cohort = cohort_of(study)
     names = {
@@ -336,6 +341,8 @@ def _write_results(
         return
     write_group_tables(study, cohort, list(names.values()), atlas_of(study).table)
     write_text(resolved(study), study.output / "group" / "study.yaml")
+    for line in flagged_scores(study, [person.id for person in processed]):
+        print(f"look again: {line}", file=sys.stderr)
     shown = [(person, names[person.id]) for person in processed if person.id in names]
     write_participant_pages(study, shown, n_procs=n_procs)
     write_overview(study, failures=[str(failure) for failure in failures])

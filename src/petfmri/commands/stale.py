@@ -42,7 +42,7 @@ def _parts(settings: Mapping[str, Any], verb: str) -> dict[str, Any]:
     parts = {part: settings.get(part) for part in ("sessions", "atlas", "networks", "bold")}
     derivatives = settings.get("derivatives") or {}
     parts |= {f"derivatives.{name}": derivatives.get(name) for name in ("fmriprep", "petprep")}
-    return parts | _named(pet, ["tracer", "window_min", "reference"])
+    return parts | _named(pet, ["tracer", "window_min", "reference", "motion", "coregistration"])
 
 
 def _named(pet: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

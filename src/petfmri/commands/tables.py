@@ -48,6 +48,21 @@ def write_group_tables(
         write_table(quality, group / "quality.tsv", QUALITY_COLUMNS)
 
 
+def flagged_scores(study: Study, people: Sequence[str]) -> list[str]:
+    """Say which scores of some people leave their usual limits."""
+    path = study.output / "group" / "quality.tsv"
+    if not path.exists():
+        return []
+    table = read_table(path)
+    flagged = table[table["participant_id"].isin(people) & table["flag"].notna()]
+    return [
+        f"{row.participant_id}, "
+        + " ".join(str(part) for part in (row.session_id, row.image, row.run) if pd.notna(part))
+        + f": {row.description}: {row.value:.3g} {row.unit}, {row.flag}"
+        for row in flagged.itertuples()
+    ]
+
+
 def session_columns(
     present: Sequence[str], atlas: pd.DataFrame, score: str | None
 ) -> dict[str, dict[str, str]]:

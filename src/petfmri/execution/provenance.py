@@ -70,6 +70,11 @@ def is_current(record: Path, wanted: Provenance, *, outputs_in: Path) -> bool:
     )
 
 
+def write_started(record: Path, planned: Iterable[str]) -> None:
+    """Record what a run is about to write: should it fail, the next one knows what to remove."""
+    write_json({"key": "", "outputs": sorted(planned)}, record)
+
+
 def write_provenance(
     record: Path, made_from: Provenance, *, outputs: Iterable[str], software: Mapping[str, str]
 ) -> None:

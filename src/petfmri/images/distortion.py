@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from petfmri.errors import InputError
+from petfmri.errors import InputError, RegistrationError
 from petfmri.images.boundary import boundary_cost, find_boundary, refine
 from petfmri.images.cropping import shrunk
 from petfmri.images.frame_alignment import FWHM_TO_SIGMA
@@ -98,13 +98,14 @@ def undistort(
     Returns
     -------
     Undistorted
-        The start itself, without field, when the cost of the boundary falls by less than 0.2 %.
+        The start itself, without field, when the cost of the boundary falls by less than 0.2 % or
+        the field found folds.
         Brightness is not corrected for stretching: a series is never compared across voxels.
 
     Raises
     ------
     RegistrationError
-        If the maps have no boundary, or the field found folds.
+        If the maps have no boundary.
 
     References
     ----------
@@ -118,7 +119,11 @@ def undistort(
     for _ in range(ROUNDS):
         into_epi = distortion_field(epi, xfm, tissues, axis=axis)
         xfm = refine(resample(epi, into_epi, grid), xfm, grey, white)
-    found = Undistorted(xfm, ~into_epi, before, boundary_cost(epi, xfm @ ~into_epi, boundary))
+    try:
+        back = ~into_epi
+    except RegistrationError:  # it folds
+        return Undistorted(start, None, before, before)
+    found = Undistorted(xfm, back, before, boundary_cost(epi, xfm @ back, boundary))
     if found.cost_after > (1 - LEAST_GAIN) * before:
         return Undistorted(start, None, before, found.cost_after)
     return found

@@ -174,6 +174,7 @@ class BoldSignalsInputSpec(StepInputSpec):
     parameters = File(exists=True, mandatory=True, desc="as BoldMotion wrote them")
     dummy = traits.Int(mandatory=True)
     tr_s = traits.Float(mandatory=True)
+    n_compcor = traits.Int(5, usedefault=True, desc="components of noise tissue")
     slice_times_s = traits.List(traits.Float, desc="to interpolate slices in time; empty: not done")
     slice_direction = traits.Str("k", usedefault=True, desc="BIDS' SliceEncodingDirection")
     xfm = File(exists=True, mandatory=True, desc="points of the BOLD reference to T1w points")
@@ -254,6 +255,7 @@ class BoldSignals(Step):
             moved["framewise_displacement"].to_numpy(float),
             tr_s=self.inputs.tr_s,
             dummy=self.inputs.dummy,
+            n_compcor=self.inputs.n_compcor,
             where=where,
         )
         regions = names["name"].astype(str)

@@ -204,6 +204,18 @@ def _doubled(where: str, session: Session) -> Iterator[Problem]:
             "one image per run",
             "combine the echoes, or keep the second alone",
         )
+    runs = [
+        scan.entities.get("run", "none") for scan in session.bold if "echo" not in scan.entities
+    ]
+    for run in sorted({run for run in runs if runs.count(run) > 1}):
+        alike = listed(s.path.name for s in session.bold if s.entities.get("run", "none") == run)
+        found = f"BOLD runs that differ in other than run- ({alike})"
+        yield Problem(
+            where,
+            found,
+            "runs told apart by run-, as their results are",
+            "give each a run- of its own, or move what is not analysed out of the dataset",
+        )
     stems = [scan.path.name.partition(".")[0] for scan in (*session.t1w, *session.bold)]
     for stem in sorted({stem for stem in stems if stems.count(stem) > 1}):
         found = f"{stem} as .nii and as .nii.gz"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from petfmri.study.files import read_table
+from petfmri.study.files import read_json, read_table
 from petfmri.study.layout import Names
 
 
@@ -47,6 +47,9 @@ SCORES: Mapping[str, Score] = {
     "frames_borrowed": Score("Frames too poor to align, with the motion of a neighbour", "1", 0, 5),
     "dvars_std_mean": Score("Mean standardised DVARS (1 is usual)", "1", 0, 2),
     "tsnr": Score("Median temporal signal-to-noise ratio of grey matter", "1", 20),
+    "distortion_mm": Score(
+        "Largest distortion that is corrected; 0 if none was found", "mm", 0, 25
+    ),
     "non_steady": Score("Volumes before the steady state", "1", 0, 10),
 }
 OF_PET = {  # frames last minutes: people move more from one to the next
@@ -90,6 +93,11 @@ def quality_table(names: Names, sessions: Mapping[str, Iterable[str | None]]) ->
             found = _delivered(names.func(session, "metrics", ".tsv", run=run, desc="quality"))
             found |= _bold_motion(
                 names.func(session, "timeseries", ".tsv", run=run, desc="confounds")
+            )
+            found |= _distortion(
+                names.func(
+                    session, "xfm", ".json", run=run, from_="T1w", to="boldref", mode="image"
+                )
             )
             rows += _rows(names, session, "bold", run, found)
     return pd.DataFrame(rows, columns=list(QUALITY_COLUMNS))
@@ -135,10 +143,21 @@ def _bold_motion(path: Path) -> dict[str, float]:
         return {}
     table = read_table(path)
     leading = [name for name in table if str(name).startswith("non_steady_state_outlier")]
-    scores = _displacement(table) | {"non_steady": float(len(leading))}
+    steady = table.iloc[len(leading) :]
+    scores = _displacement(steady) | {"non_steady": float(len(leading))}
     if "std_dvars" in table:
-        scores["dvars_std_mean"] = float(table["std_dvars"].iloc[len(leading) + 1 :].mean())
+        scores["dvars_std_mean"] = float(steady["std_dvars"].iloc[1:].mean())
     return scores
+
+
+def _distortion(path: Path) -> dict[str, float]:
+    """Read what the sidecar of an alignment says of distortion, if it was looked for."""
+    if not path.exists():
+        return {}
+    said = read_json(path)
+    if "LargestDisplacement_mm" not in said:
+        return {}
+    return {"distortion_mm": float(said["LargestDisplacement_mm"])}
 
 
 def _displacement(table: pd.DataFrame) -> dict[str, float]:

@@ -97,6 +97,7 @@ class BoldBranch(Steps):
             parameters=(motion, "parameters"),
             dummy=(motion, "dummy"),
             tr_s=run.tr_s,
+            n_compcor=5 if "aCompCor" in self.settings.strategy else 0,
             slice_times_s=list(run.slice_times_s),
             slice_direction=run.slice_direction,
             xfm=(xfm, "xfm"),
