@@ -57,6 +57,10 @@ class FrameAligner:
     mask : bool array of shape (x, y, z)
     fwhm_mm : float
         Gaussian smoothing of reference and frames.
+    outlier_sd : float, optional
+        Residuals beyond so many robust standard deviations count nothing and smaller ones less
+        (Tukey's biweight): for series in which parts of a volume lose their signal. Without it
+        all count alike.
 
     References
     ----------
@@ -65,11 +69,16 @@ class FrameAligner:
     """
 
     def __init__(
-        self, reference: FloatArray, affine: FloatArray, mask: BoolArray, fwhm_mm: float
+        self,
+        reference: FloatArray,
+        affine: FloatArray,
+        mask: BoolArray,
+        fwhm_mm: float,
+        outlier_sd: float | None = None,
     ) -> None:
         if not mask.any():
             raise InputError("mask of the series", "no voxel", "a head", "look at the reference")
-        self.shape = reference.shape
+        self.shape, self.outlier_sd = reference.shape, outlier_sd
         self.to_voxels = np.linalg.inv(affine)
         spacing: FloatArray = np.asarray(voxel_sizes(affine))
         self.sigma: FloatArray = np.asarray(fwhm_mm * FWHM_TO_SIGMA / spacing)
@@ -122,17 +131,25 @@ class FrameAligner:
             if seen.mean() < _LEAST_SEEN or scale <= 0:
                 break
             residual = found - scale * expected
-            covariance = np.linalg.pinv(jacobian.T @ jacobian, hermitian=True)
-            update = covariance @ (jacobian.T @ residual)
+            weighted = jacobian.T * self._weights(residual)
+            covariance = np.linalg.pinv(weighted @ jacobian, hermitian=True)
+            update = covariance @ (weighted @ residual)
             shift, turn = update[:3] / scale, update[3:6] / scale
             scale += update[6]
             step = rigid(shift, np.rad2deg(turn), self.center)
             current = current @ ~step
             moved = float(np.linalg.norm(shift) + self.reach * np.linalg.norm(turn))
             if thin == 1 and moved < _CONVERGED_MM:
-                return AlignedFrame(current, self._expected_error(covariance, residual / scale))
+                residual *= np.sqrt(self._weights(residual)) / scale
+                return AlignedFrame(current, self._expected_error(covariance, residual))
             thin = 1 if moved < _LONG_MM else thin
         return AlignedFrame(start, np.inf)
+
+    def _weights(self, residual: FloatArray) -> FloatArray:
+        if self.outlier_sd is None:
+            return np.ones(len(residual))
+        limit = self.outlier_sd * 1.4826 * float(np.median(np.abs(residual))) + 1e-12
+        return np.asarray(np.clip(1 - (residual / limit) ** 2, 0, None) ** 2)
 
     def _read(
         self, coefficients: FloatArray, transform: Affine, thin: int

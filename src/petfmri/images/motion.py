@@ -20,6 +20,7 @@ from petfmri.typing import BoolArray, FloatArray
 MOTION_COLUMNS = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 
 _STABLE_MM = 0.3  # framewise displacement below which a volume enters the BOLD reference
+_OUTLIER_SD = 4.7  # of BOLD: Tukey's choice, which costs 5 % of precision where nothing is amiss
 _MEAN_VOLUMES = 30  # that make the BOLD reference, at most
 
 
@@ -54,7 +55,8 @@ def bold_motion(
     """Estimate the motion of a BOLD run in two passes.
 
     The first pass aligns at most thirty evenly spaced volumes to the median of the first ten of
-    them. The second aligns all to the mean of those that hardly moved.
+    them. The second aligns all to the mean of those that hardly moved. Both pass over what does
+    not fit: a jump within a volume takes the signal of some slices.
 
     Parameters
     ----------
@@ -70,12 +72,12 @@ def bold_motion(
     """
     sample = list(islice(volumes, 0, None, -(-len(volumes) // _MEAN_VOLUMES)))
     first = np.median(sample[:10], axis=0).astype(np.float32)
-    aligner = FrameAligner(first, affine, signal_mask(first, affine), fwhm_mm)
+    aligner = FrameAligner(first, affine, signal_mask(first, affine), fwhm_mm, _OUTLIER_SD)
     motion, _ = _believed(aligner.fit_all(sample))
     moved = framewise_displacement(motion, center=aligner.center)
     stable = moved < max(_STABLE_MM, float(np.median(moved)))
     reference = _weighted_mean(sample, affine, motion, stable.astype(float))
-    return _second_pass(volumes, affine, reference, fwhm_mm)
+    return _second_pass(volumes, affine, reference, fwhm_mm, _OUTLIER_SD)
 
 
 def pet_motion(
@@ -260,11 +262,15 @@ def signal_mask(reference: FloatArray, affine: FloatArray) -> BoolArray:
 
 
 def _second_pass(
-    frames: Iterable[FloatArray], affine: FloatArray, reference: FloatArray, fwhm_mm: float
+    frames: Iterable[FloatArray],
+    affine: FloatArray,
+    reference: FloatArray,
+    fwhm_mm: float,
+    outlier_sd: float | None = None,
 ) -> SeriesMotion:
     """Align again, to the mean of frames aligned by the first pass."""
     mask = signal_mask(reference, affine)
-    aligner = FrameAligner(reference, affine, mask, fwhm_mm)
+    aligner = FrameAligner(reference, affine, mask, fwhm_mm, outlier_sd)
     transforms, reliable = _believed(aligner.fit_all(frames))
     return SeriesMotion(transforms, reference, mask, aligner.center, reliable)
 
