@@ -67,6 +67,10 @@ class FrameAligner:
         Gaussian smoothing of reference and frames; 0 when they are smooth already.
     samples : int, default=3000
         Voxels that a fit looks at, about.
+    outlier_sd : float, optional
+        Residuals beyond so many robust standard deviations count nothing and smaller ones less
+        (Tukey's biweight): for series in which parts of a volume lose their signal. Without it
+        all count alike.
     contrast_changes : bool, default=False
 
     References
@@ -86,11 +90,12 @@ class FrameAligner:
         fwhm_mm: float,
         *,
         samples: int = 3000,
+        outlier_sd: float | None = None,
         contrast_changes: bool = False,
     ) -> None:
         if not mask.any():
             raise InputError("mask of the series", "no voxel", "a head", "look at the reference")
-        self.shape = reference.shape
+        self.shape, self.outlier_sd = reference.shape, outlier_sd
         self.to_voxels = np.linalg.inv(affine)
         self.sigma: FloatArray = np.asarray(fwhm_mm * FWHM_TO_SIGMA / voxel_sizes(affine))
         smooth: FloatArray = self._smoothed(reference)
@@ -136,27 +141,36 @@ class FrameAligner:
     def fit(self, frame: FloatArray, start: Affine) -> AlignedFrame:
         """Align one frame from `start` by inverse-compositional Gauss-Newton steps."""
         coefficients = ndimage.spline_filter(self._smoothed(frame), 3, np.float32, "mirror")
-        current, thin = start, _COARSE
+        current, thin, gain = start, _COARSE, None
         for _ in range(_STEPS):
             found, seen = self._read(coefficients, current, thin)
             expected, scaled = self.values[::thin][seen], self.scaled[::thin][seen]
             scale = float(found @ expected / max(expected @ expected, 1e-12))
             if seen.mean() < _LEAST_SEEN or scale <= 0:
                 break
-            of_scale = np.linalg.pinv(scaled.T @ scaled, hermitian=True) @ scaled.T
+            weights = self._weights(found - (scale * expected if gain is None else scaled @ gain))
+            of_scale = _projector(scaled, weights)
+            gain = of_scale @ found
             slopes = self.slopes[::thin][seen] * scale
             slopes = slopes - scaled @ (of_scale @ slopes)
-            residual = found - scaled @ (of_scale @ found)
-            inverse = np.linalg.pinv(slopes.T @ slopes, hermitian=True)
-            update = inverse @ (slopes.T @ residual)
+            residual = found - scaled @ gain
+            weighted = slopes.T * weights
+            inverse = np.linalg.pinv(weighted @ slopes, hermitian=True)
+            update = inverse @ (weighted @ residual)
             shift, turn = update[:3], update[3:]
             current = current @ ~rigid(shift, np.rad2deg(turn), self.center)
             moved = float(np.linalg.norm(shift) + self.reach * np.linalg.norm(turn))
             if thin == 1 and moved < _CONVERGED_MM:
-                scores = slopes * (residual - slopes @ update)[:, None]
+                scores = weighted.T * (residual - slopes @ update)[:, None]
                 return AlignedFrame(current, self._expected_error(scores, inverse, seen))
             thin = 1 if moved < _LONG_MM else thin
         return AlignedFrame(start, np.inf)
+
+    def _weights(self, residual: FloatArray) -> FloatArray:
+        if self.outlier_sd is None:
+            return np.ones(len(residual))
+        limit = self.outlier_sd * 1.4826 * float(np.median(np.abs(residual))) + 1e-12
+        return np.asarray(np.clip(1 - (residual / limit) ** 2, 0, None) ** 2)
 
     def _read(
         self, coefficients: FloatArray, transform: Affine, thin: int
@@ -183,6 +197,12 @@ class FrameAligner:
     def _smoothed(self, volume: FloatArray) -> FloatArray:
         volume = np.asarray(volume, dtype=np.float32)
         return np.asarray(ndimage.gaussian_filter(volume, self.sigma, mode="nearest", truncate=3))
+
+
+def _projector(design: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return what turns values into the coefficients of their weighted fit."""
+    weighted = design.T * weights
+    return np.asarray(np.linalg.pinv(weighted @ design, hermitian=True) @ weighted)
 
 
 def _lattice(mask: BoolArray, samples: int) -> IntArray:

@@ -19,6 +19,7 @@ from petfmri.typing import BoolArray, FloatArray, IntArray
 MOTION_COLUMNS = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 
 _STABLE_MM = 0.3  # framewise displacement below which a volume enters the BOLD reference
+_OUTLIER_SD = 4.7  # of BOLD: Tukey's choice, which costs 5 % of precision where nothing is amiss
 _MEAN_VOLUMES = 30  # that make the BOLD reference, at most
 
 
@@ -53,7 +54,8 @@ def bold_motion(
     """Estimate the motion of a BOLD run in two passes.
 
     The first pass aligns at most thirty evenly spaced volumes to the median of the first ten of
-    them. The second aligns all to the mean of those that hardly moved.
+    them. The second aligns all to the mean of those that hardly moved. Both pass over what does
+    not fit: a jump within a volume takes the signal of some slices.
 
     Parameters
     ----------
@@ -69,7 +71,9 @@ def bold_motion(
     """
     sample = list(islice(volumes, 0, None, -(-len(volumes) // _MEAN_VOLUMES)))
     first = np.median(sample[:10], axis=0).astype(np.float32)
-    aligner = FrameAligner(first, affine, signal_mask(first, affine), fwhm_mm)
+    aligner = FrameAligner(
+        first, affine, signal_mask(first, affine), fwhm_mm, outlier_sd=_OUTLIER_SD
+    )
     fits = aligner.fit_all(sample)
     motion = [fits[number].transform for number in believed(fits)]
     moved = framewise_displacement(motion, center=aligner.center)
@@ -268,7 +272,7 @@ def _second_pass(
 ) -> SeriesMotion:
     """Align again, to the mean of frames aligned by the first pass."""
     mask = signal_mask(reference, affine)
-    aligner = FrameAligner(reference, affine, mask, fwhm_mm)
+    aligner = FrameAligner(reference, affine, mask, fwhm_mm, outlier_sd=_OUTLIER_SD)
     fits = aligner.fit_all(frames)
     nearest = believed(fits)
     transforms = [fits[number].transform for number in nearest]

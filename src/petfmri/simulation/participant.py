@@ -167,6 +167,9 @@ class Session:
         save_image(image, self.path("func", "task-rest_bold.nii.gz"))
         write_json(sidecars.bold_sidecar(preset), self.path("func", "task-rest_bold.json"))
         self._write_positions("boldref", "task-rest", run.from_boldref_to_t1w, run)
+        if run.distortion is not None:
+            field = self.path("func", "task-rest_desc-distortion_xfm.nii.gz", truth=True)
+            write_warp(run.distortion, field)
         names = self.phantom.table["name"]
         matrix = networks.matrix()
         for suffix, values in (("connectivity", matrix), ("timeseries", run.series)):

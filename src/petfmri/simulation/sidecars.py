@@ -74,6 +74,8 @@ resolution, before movement and noise: compare estimates with it, never with the
 
 Transforms map points of the second space to points of the first one named (ITK; LPS in files).
 *_desc-motion_xfm.txt maps points of the scan's reference pose to points of each frame.
+*_desc-distortion_xfm.nii.gz, where distortion was asked for, maps points of that reference to where
+they would lie without it; the other transforms are those without it.
 """
 
 
