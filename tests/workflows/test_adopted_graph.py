@@ -70,6 +70,30 @@ def test_everything_there_leaves_nothing_to_estimate(file, tmp_path):
     assert any(t.endswith(f"from-{TEMPLATE}_to-T1w_mode-image_xfm.nii.gz") for t in targets)
 
 
+def test_a_file_that_moved_is_handed_on_anew(file, tmp_path):
+    bold, pet = ("series", "confounds", "reference"), ("series", "reference")
+    names = ("adopt_anatomy", "ses_pre_run_1_adopt_bold", "ses_pre_adopt_pet")
+
+    def hashes() -> list[str]:
+        graph = graph_of(file, tmp_path, ("t1w", "mask"), bold, pet)
+        return [node(graph, name).inputs.get_hashval("content")[1] for name in names]
+
+    first = hashes()
+    assert hashes() == first
+    moved = tmp_path / "moved"  # same content elsewhere
+    moved.mkdir()
+
+    def elsewhere(name: str) -> Path:
+        raw = name in ("pet", "bold", "raw_t1w")
+        path = (tmp_path if raw else moved) / f"{name}.nii.gz"
+        path.touch()
+        return path
+
+    graph = graph_of(elsewhere, tmp_path, ("t1w", "mask"), bold, pet)
+    second = [node(graph, name).inputs.get_hashval("content")[1] for name in names]
+    assert all(one != other for one, other in zip(first, second, strict=True))
+
+
 def test_nothing_there_computes_everything(file, tmp_path):
     assert estimated(graph_of(file, tmp_path)) == ESTIMATING - {"template_start"}
 

@@ -39,7 +39,15 @@ FD = "framewise_displacement"
 SAME_GRID_MM = 1e-3
 
 
-class AdoptAnatomyInputSpec(StepInputSpec):
+class AdoptInputSpec(StepInputSpec):
+    """Input of a step that hands files on where they lie, and so must run again if they move."""
+
+    places = traits.List(
+        traits.Str, hash_files=False, desc="of the files: hashed as paths, the files by content"
+    )
+
+
+class AdoptAnatomyInputSpec(AdoptInputSpec):
     t1w = File(exists=True, mandatory=True, desc="without bias field")
     mask = File(exists=True, desc="brain; like all images on the T1w grid")
     grey = File(exists=True, desc="probability")
@@ -84,7 +92,7 @@ class AdoptAnatomy(Step):
         return outputs | write_fields(there, back, t1w, folder)
 
 
-class AdoptBoldInputSpec(StepInputSpec):
+class AdoptBoldInputSpec(AdoptInputSpec):
     in_file = File(exists=True, mandatory=True, desc="raw BOLD")
     reference = File(exists=True, desc="BOLD reference image")
     xfm = File(exists=True, desc="between the reference and the T1w")
@@ -191,7 +199,6 @@ class AdoptedSignals(Step):
         series = pd.DataFrame(run.series, columns=list(regions))
         return {
             "series": write_table(series, folder / "series.tsv"),
-            "confounds": self.inputs.confounds,
             "coverage": write_table(coverage, folder / "coverage.tsv"),
         }
 
@@ -201,7 +208,7 @@ class AdoptedSignals(Step):
         return load_atlas(self.inputs.atlas, self.inputs.atlas_table or None).image
 
 
-class AdoptPetInputSpec(StepInputSpec):
+class AdoptPetInputSpec(AdoptInputSpec):
     in_file = File(exists=True, mandatory=True, desc="raw PET")
     sidecar = traits.Dict(mandatory=True, desc="its BIDS metadata")
     series = File(exists=True, desc="preprocessed frames")

@@ -12,7 +12,9 @@ Space = Literal["native", "T1w", "MNI152NLin2009cAsym"]
 
 
 @dataclass(frozen=True)
-class _Files:
+class AdoptedFiles:
+    """Files of other programs, by what they are."""
+
     def __bool__(self) -> bool:
         return bool(self.files)
 
@@ -24,7 +26,7 @@ class _Files:
 
 
 @dataclass(frozen=True)
-class AdoptedAnat(_Files):
+class AdoptedAnat(AdoptedFiles):
     """The anatomy, on the grid of its T1w.
 
     Attributes
@@ -59,7 +61,7 @@ class AdoptedAnat(_Files):
 
 
 @dataclass(frozen=True)
-class AdoptedBold(_Files):
+class AdoptedBold(AdoptedFiles):
     """One BOLD run.
 
     Attributes
@@ -104,7 +106,7 @@ class AdoptedBold(_Files):
 
 
 @dataclass(frozen=True)
-class AdoptedPet(_Files):
+class AdoptedPet(AdoptedFiles):
     """One PET scan.
 
     Attributes

@@ -37,13 +37,13 @@ class BoldBranch(Steps):
         return made
 
     def _adopt_bold(self, name: str, run: BoldRun) -> Node | None:
-        """Add the step that hands on what another program made; it estimates nothing."""
         adopted = run.adopted
         if not adopted:
             return None
-        return self._add(
+        return self._hand_on(
             f"{name}_adopt_bold",
             adopt.AdoptBold(),
+            adopted,
             in_file=run.path,
             reference=adopted.reference,
             xfm=adopted.xfm,
