@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from petfmri.study.adopted import TEMPLATE, AdoptedAnat, AdoptedBold, AdoptedPet
+from petfmri.workflows.bold import _slice_timing
 from petfmri.workflows.participant import participant_workflow
 from petfmri.workflows.values import BoldRun, PetScan, SessionScans, Settings
 
@@ -163,3 +164,13 @@ def test_a_partial_scan(file, tmp_path, pet, space, left, joined):
     assert names == left
     join = node(graph, "ses_pre_pet_to_bold")
     assert Path(join.inputs.in_file).name == f"{joined}.nii.gz"
+
+
+def test_slice_timing_is_told_of_each_run_where_runs_differ(file):
+    timed = BoldRun(file("a"), 2.0, slice_times_s=(0.0, 1.0))
+    left = BoldRun(file("b"), 2.0, adopted=AdoptedBold(series=file("s")), slice_times_s=(0.0, 1.0))
+    assert _slice_timing([timed, timed]) == {"SliceTimingCorrected": True}
+    assert _slice_timing([timed, left]) == {
+        "SliceTimingCorrectedRuns": {"a.nii.gz": True, "b.nii.gz": "as its program left it"}
+    }
+    assert _slice_timing([left]) == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nipype import Node
 
@@ -159,7 +160,6 @@ class BoldBranch(Steps):
             where=f"{self.names.sub} {session.id}",
         )
         series = self.names.func(session.id, "timeseries", ".tsv", seg=self.names.seg)
-        in_time = any(run.slice_times_s and not run.adopted.series for run in session.runs)
         self._deliver(
             f"{word(session.id)}_deliver_series",
             {
@@ -169,7 +169,7 @@ class BoldBranch(Steps):
                     "quality",
                 ),
             },
-            {series: {"SliceTimingCorrected": True}} if in_time else None,
+            {series: told} if (told := _slice_timing(session.runs)) else None,
         )
         return cleaned
 
@@ -195,3 +195,14 @@ class BoldBranch(Steps):
                 targets=[str(path) for path in paths],
             )
             node.overwrite = True
+
+
+def _slice_timing(runs: Sequence[BoldRun]) -> dict[str, Any]:
+    """Say of pooled runs whether their slices were read at one moment: of each where they differ."""
+    corrected = {run.path.name: bool(run.slice_times_s) and not run.adopted.series for run in runs}
+    if all(corrected.values()):
+        return {"SliceTimingCorrected": True}
+    if not any(corrected.values()):
+        return {}
+    left = "as its program left it"
+    return {"SliceTimingCorrectedRuns": {name: done or left for name, done in corrected.items()}}
