@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -111,6 +113,10 @@ def test_a_run_is_placed_whichever_way_its_transform_goes(save, tmp_path):
         fd = read_table(out["parameters"])["framewise_displacement"]
         np.testing.assert_allclose(fd[1:], 0.1, atol=1e-6)
     assert AdoptBold(in_file=bold, confounds=table, dummy_scans=4).step(tmp_path)["dummy"] == 4
+    (tmp_path / "header.nii").write_bytes(gzip.decompress(Path(bold).read_bytes())[:352])
+    reference = save("reference", np.ones(SHAPE))
+    named = AdoptBold(in_file=str(tmp_path / "header.nii"), reference=reference, dummy_scans=4)
+    assert named.step(tmp_path)["dummy"] == 4  # a number needs no look at the volumes
     write_affines(motion[:-1], tmp_path / "short.txt")
     with pytest.raises(DatasetError, match=r"short\.txt: found 11 .* expected 12"):
         AdoptBold(in_file=bold, motion=str(tmp_path / "short.txt")).step(tmp_path)

@@ -141,7 +141,10 @@ class AdoptBold(Step):
         setting = self.inputs.dummy_scans
         if setting == "auto" and isdefined(self.inputs.confounds):
             return marked_dummy_volumes(read_table(Path(self.inputs.confounds)))
-        levels = np.array([volume.mean(dtype=float) for volume in volumes])
+        if setting == "auto":
+            levels = np.array([volume.mean(dtype=float) for volume in volumes])
+        else:  # a number decides, whatever the levels
+            levels = np.ones(volumes.n_total)
         return count_dummy_volumes(levels, setting=setting, where=volumes.path.name)
 
 

@@ -45,9 +45,15 @@ def find_anat(
         for session, place in places.items()
         if (found := _image(folder, place, "T1w", desc="preproc")) is not None
     }
+    notes = [
+        f"{len(several)} desc-preproc_T1w in {place} ({', '.join(several)}): none is used"
+        for place in places.values()
+        if len(several := _t1w_names(folder, place)) > 1
+    ]
     if not t1ws:
-        other = any(folder.names(place) for place in places.values())
-        return AdoptedAnat(), ["no desc-preproc_T1w: the anatomy is computed"] * other
+        other = any(folder.names(place) for place in places.values()) and not notes
+        missing = ["no desc-preproc_T1w: the anatomy is computed"] * other
+        return AdoptedAnat(), notes + missing
     session = next(iter(t1ws))
     place = places[session]
     tissues = {
@@ -69,7 +75,7 @@ def find_anat(
         **tissues,
         **warps,
     )
-    return anat, _other_templates(folder, place) if not any(warps.values()) else []
+    return anat, notes + (_other_templates(folder, place) if not any(warps.values()) else [])
 
 
 def find_bold(
@@ -201,6 +207,18 @@ def _sessions(folder: DerivativeFolder, sub: str, first: Sequence[str]) -> list[
     """List the sessions in `first`, then all others."""
     others = sorted(path.name for path in (folder.root / sub).glob("ses-*"))
     return [*first, *(name for name in others if name not in first)]
+
+
+def _t1w_names(folder: DerivativeFolder, place: Path) -> list[str]:
+    """List the T1w of which `find` takes one only if there is one."""
+    kinds = {
+        path.name
+        for path, name in folder.names(place)
+        if (name.suffix, name.extension) == ("T1w", ".nii.gz")
+        and name.entities.get("desc") == "preproc"
+        and "space" not in name.entities
+    }
+    return sorted(kinds)
 
 
 def _other_templates(folder: DerivativeFolder, place: Path) -> list[str]:
