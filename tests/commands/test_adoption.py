@@ -10,7 +10,7 @@ import pytest
 from petfmri.cli import main
 from petfmri.commands.adoption import adoption_line, adoption_problems, adoptions
 from petfmri.commands.context import cohort_of, petprep_curves
-from petfmri.commands.run import _provenance, settings_of
+from petfmri.commands.run import _largest_step_gb, _provenance, settings_of
 from petfmri.config import load_study
 from petfmri.errors import ConfigError
 from petfmri.images.transform_files import write_affine, write_affines
@@ -170,3 +170,13 @@ def test_petprep_curves_are_compared_until_a_run_has_used_the_images(folder):
     record.parent.mkdir(parents=True)
     record.write_text("{}")
     assert petprep_curves(study) is None
+
+
+def test_memory_is_asked_for_the_series_that_are_read(folder):
+    study = load_study(folder / "study.yaml")
+    cohort = cohort_of(study)
+    person, adopted = cohort.participants[0], adoptions(study, cohort)["sub-01"]
+    before = _largest_step_gb(person, adopted)
+    func = stem_of(folder / "fmriprep", "func")
+    image(named(func, "desc-preproc_bold.nii.gz"), N_BOLD, shape=(60, 60, 60))
+    assert _largest_step_gb(person, adopted) > before + 0.01

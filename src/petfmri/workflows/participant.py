@@ -50,8 +50,9 @@ def participant_workflow(
         own, so that what fails in one leaves the results of the others.
     """
     workflow = Workflow(name=participant.replace("-", "_"))
-    builder = _Builder(workflow, output, participant, settings, t1w)
-    builder.build(t1w, sessions, lesions, adopted or AdoptedAnat())
+    kept = adopted or AdoptedAnat()
+    builder = _Builder(workflow, output, participant, settings, kept.t1w or t1w)
+    builder.build(t1w, sessions, lesions, kept)
     return workflow
 
 

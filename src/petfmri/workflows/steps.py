@@ -86,8 +86,8 @@ class Steps:
         )
 
     def _add(self, name: str, interface: Any, **inputs: Any) -> Node:
-        raw = inputs.get("in_file")
-        images = [self.t1w, *([raw] if isinstance(raw, Path) and raw != self.t1w else [])]
+        read = [inputs.get("in_file"), inputs.get("series")]
+        images = {self.t1w, *(path for path in read if isinstance(path, Path))}
         mem_gb = PROCESS_GB if interface.reads_tables_only else step_gb(*images)
         return add(self.workflow, name, interface, mem_gb=mem_gb, **inputs)
 
