@@ -273,13 +273,14 @@ def _scans(session: Session, adopted: Adopted, options: Bold) -> SessionScans:
 
 
 def _run(run: Scan, adopted: AdoptedBold, options: Bold) -> BoldRun:
-    """Take from the sidecar what the options need, and no more."""
+    """Take from the sidecar what the options need of this run, and no more."""
+    in_time = options.slice_timing and not adopted.series
     return BoldRun(
         run.path,
         float(run.sidecar["RepetitionTime"]),
         run.entities.get("run"),
         adopted,
-        slice_times_s=tuple(run.sidecar["SliceTiming"]) if options.slice_timing else (),
+        slice_times_s=tuple(run.sidecar["SliceTiming"]) if in_time else (),
         slice_direction=run.sidecar.get("SliceEncodingDirection", "k"),
         phase_encoding=(
             None if options.distortion == "none" else run.sidecar.get("PhaseEncodingDirection")
@@ -315,7 +316,7 @@ def _provenance(
         dataset=cohort.bids,
         options=asdict(settings),
         derivatives=roots,
-        sources=sources_of(adopted, roots) if roots else {},
+        sources=sources_of(adopted, roots),
     )
 
 
