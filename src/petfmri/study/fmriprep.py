@@ -11,6 +11,7 @@ from petfmri.study.derivatives import DerivativeFolder
 TISSUES = {"grey": "GM", "white": "WM", "csf": "CSF"}
 CONFOUNDS = ("timeseries", "regressors")  # since and before fMRIPrep 20.2
 NATIVE = ("boldref", "run", "scanner")  # fMRIPrep 23 to 25, 26, before 23
+OTHER_T1W = "it belongs to a T1w that is not used"
 REFERENCES: tuple[dict[str, str], ...] = (
     *({"desc": "coreg"}, {"space": "run"}),
     *({"desc": "hmc"}, {"space": "orig", "desc": "hmc"}, {}),
@@ -110,25 +111,32 @@ def find_bold(
     confounds = next((path for path in named if path is not None), None)
     reference = folder.find_first(place, "boldref", ".nii.gz", REFERENCES, scan=scan)
     xfm, moves_t1w = find_t1w_xfm(folder, place, scan, NATIVE)
-    if not in_t1w:
-        xfm = None
+    notes = []
+    if xfm is not None and not in_t1w:
+        notes, xfm = [f"{xfm.name}: {OTHER_T1W}"], None
     motion = find_motion(folder, place, scan, NATIVE)
-    series: Path | None = None
-    space: Space = "native"
-    if confounds is not None:
-        series, space = _series(folder, place, scan, in_t1w, reference or xfm)
+    obstacles: dict[Space, str] = {
+        "native": "" if reference or xfm else "neither reference nor transform beside it",
+        "T1w": "" if in_t1w else OTHER_T1W,
+        "MNI152NLin2009cAsym": "",
+    }
+    if confounds is None:
+        obstacles = dict.fromkeys(obstacles, "no confounds beside it")
+    series, space, told = _series(folder, place, scan, obstacles)
+    notes += told if confounds else told[:1]
     if series is not None:
         spaces = [{}, {"space": "run"}] if space == "native" else [{"space": space}]
         made = [{**entities, "desc": "brain"} for entities in spaces]
         mask = folder.find_first(place, "mask", ".nii.gz", made, scan=scan)
-        return AdoptedBold(series, mask, space, confounds, reference, xfm, moves_t1w), []
+        return AdoptedBold(series, mask, space, confounds, reference, xfm, moves_t1w), notes
     if motion is not None and _undistorted(folder, place):
         return AdoptedBold(confounds=confounds), [
+            *notes,
             f"{motion.name}: distortion was corrected too, and the corrected volumes are not"
-            " there: motion is computed"
+            " there: motion is computed",
         ]
     if motion is None or not (reference or xfm):
-        return AdoptedBold(confounds=confounds), []
+        return AdoptedBold(confounds=confounds), notes
     return (
         AdoptedBold(
             confounds=confounds,
@@ -137,7 +145,7 @@ def find_bold(
             xfm_moves_t1w=moves_t1w,
             motion=motion,
         ),
-        [],
+        notes,
     )
 
 
@@ -180,17 +188,18 @@ def _series(
     folder: DerivativeFolder,
     place: Path,
     scan: Mapping[str, str],
-    in_t1w: bool,
-    placed: Path | None,
-) -> tuple[Path | None, Space]:
-    native = _image(folder, place, "bold", scan, desc="preproc")
-    if native is not None and placed is not None:
-        return native, "native"
-    inside = _image(folder, place, "bold", scan, space="T1w", desc="preproc")
-    if inside is not None and in_t1w:
-        return inside, "T1w"
-    found = _image(folder, place, "bold", scan, space=TEMPLATE, desc="preproc")
-    return found, "MNI152NLin2009cAsym"
+    obstacles: Mapping[Space, str],
+) -> tuple[Path | None, Space, list[str]]:
+    """Take the first series that nothing stands against; say what does against those before."""
+    notes: list[str] = []
+    for space, obstacle in obstacles.items():
+        made = {} if space == "native" else {"space": space}
+        found = _image(folder, place, "bold", scan, desc="preproc", **made)
+        if found is not None and not obstacle:
+            return found, space, notes
+        if found is not None:
+            notes.append(f"{found.name}: {obstacle}")
+    return None, "native", notes
 
 
 def _image(
