@@ -154,6 +154,39 @@ def test_signals_of_preprocessed_volumes_are_plain_means(save, labels, tmp_path,
         AdoptedSignals(**wrong, segmentation=moved).step(tmp_path)
 
 
+@AFFINES
+def test_preprocessed_volumes_have_a_carpet_and_a_noise(save, labels, tmp_path, affine):
+    values, regions = labels
+    values[:, :, 0] = 0
+    deep = np.zeros(SHAPE)
+    deep[:2, :, 0] = 1
+    rng = np.random.default_rng(5)
+    noise = rng.normal(size=(*SHAPE, 200))
+    series = 500 + 10 * noise + 5000 * (np.arange(200) < 3)  # three dummies
+    write_affine(~MOVE, tmp_path / "xfm.txt")
+    moved = (~MOVE).matrix @ affine  # the T1w lies elsewhere
+    given = {
+        "in_file": save("series", series, affine),
+        "confounds": confounds(tmp_path / "confounds.tsv", n=200),
+        "regions": regions,
+        "segmentation": save("labels", values, moved),
+        "xfm": str(tmp_path / "xfm.txt"),
+        "dummy": 3,
+    }
+    white = save("white", deep, moved)
+    out = AdoptedSignals(**given, deep_white=white).step(tmp_path)
+    assert read_table(out["scores"])["tsnr"].item() == pytest.approx(50, rel=0.05)
+    carpet = read_table(out["carpet"])
+    assert len(carpet) == 200 and sum(name.startswith("WM") for name in carpet) == 16
+    assert not any(name.startswith("CSF") for name in carpet)
+    np.testing.assert_allclose(carpet[3:].std(ddof=0), 1, atol=0.01)
+    # Each row of so few white-matter voxels is one voxel.
+    rows = [name for name in carpet if name.startswith("WM")]
+    own = noise[:2, :, 0, 3:].reshape(16, -1)
+    linked = np.corrcoef(np.vstack([carpet.loc[3:, rows].to_numpy().T, own]))[:16, 16:]
+    assert (linked.max(axis=1) > 0.98).all()
+
+
 SIDECAR = {
     "FrameTimesStart": [0, 600, 1200],
     "FrameDuration": [600, 600, 600],

@@ -174,3 +174,17 @@ def test_slice_timing_is_told_of_each_run_where_runs_differ(file):
         "SliceTimingCorrectedRuns": {"a.nii.gz": True, "b.nii.gz": "as its program left it"}
     }
     assert _slice_timing([left]) == {}
+
+
+@pytest.mark.parametrize("space", ["native", "T1w", TEMPLATE])
+def test_quality_of_an_adopted_run_is_delivered_as_of_any_other(file, tmp_path, space):
+    graph = graph_of(file, tmp_path, ANAT, ("series", "confounds", "reference"), bold_space=space)
+    targets = [t for each in graph for t in each.inputs.trait_get().get("targets") or []]
+    assert any(t.endswith("task-rest_desc-carpet_timeseries.tsv") for t in targets)
+    scored = node(graph, "ses_pre_run_1_bold_quality")
+    assert "ses_pre_run_1_adopted_signals" in {one.name for one, _ in graph.in_edges(scored)}
+    signals = node(graph, "ses_pre_run_1_adopted_signals")
+    read = {
+        field for _, _, edge in graph.in_edges(signals, data=True) for _, field in edge["connect"]
+    }
+    assert "dummy" in read and ({"deep_white", "deep_csf"} <= read) == (space != TEMPLATE)

@@ -26,7 +26,7 @@ class BoldBranch(Steps):
         if self._undistorts(run):
             xfm = self._undistort(name, run, motion, xfm)
         if run.adopted.series:
-            signals = self._adopted_signals(name, run, xfm)
+            signals = self._adopted_signals(name, run, kept, xfm)
         else:
             signals = self._bold_signals(name, run, motion, xfm)
         confounds = signals
@@ -108,10 +108,14 @@ class BoldBranch(Steps):
             deep_csf=(self.anatomy.atlas, "deep_csf"),
         )
 
-    def _adopted_signals(self, name: str, run: BoldRun, xfm: Node) -> Node:
+    def _adopted_signals(self, name: str, run: BoldRun, kept: Node | None, xfm: Node) -> Node:
         """Add the reading of preprocessed volumes, to which the labels are carried."""
         space = run.adopted.space
-        in_template = space == TEMPLATE
+        on_t1w = {
+            output: (self.anatomy.atlas, output)
+            for output in ("segmentation", "deep_white", "deep_csf")
+            if space != TEMPLATE
+        }
         return self._add(
             f"{name}_adopted_signals",
             adopt.AdoptedSignals(),
@@ -119,7 +123,8 @@ class BoldBranch(Steps):
             confounds=run.adopted.confounds,
             mask=run.adopted.mask,
             regions=(self.anatomy.atlas, "regions"),
-            segmentation=None if in_template else (self.anatomy.atlas, "segmentation"),
+            dummy=(kept, "dummy") if kept else None,
+            **on_t1w,
             atlas=str(self.settings.atlas),
             atlas_table=str(self.settings.atlas_table or ""),
             xfm=(xfm, "xfm") if space == "native" else None,
@@ -138,11 +143,11 @@ class BoldBranch(Steps):
             },
             path("timeseries", ".tsv", desc="confounds"): (made.confounds, "confounds"),
             path("coverage", ".tsv", seg=self.names.seg): (made.regional, "coverage"),
+            path("timeseries", ".tsv", desc="carpet"): (made.regional, "carpet"),
         }
         if not run.adopted.series:
             moved = path("xfm", ".txt", from_="orig", to="boldref", mode="image")
             files[moved] = (made.motion, "motion")
-            files[path("timeseries", ".tsv", desc="carpet")] = (made.regional, "carpet")
         self._deliver(f"{name}_deliver_bold", files)
 
     def _clean(self, session: SessionScans, runs: Sequence[AlignedRun]) -> Node:

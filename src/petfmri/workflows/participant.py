@@ -75,8 +75,7 @@ class _Builder(AnatomicalBranch, PetBranch, BoldBranch, QualityBranch):
             for number, (made, run) in enumerate(zip(runs, session.runs, strict=True), 1):
                 target = self.names.func(session.id, "metrics", ".tsv", run=run.run, desc="quality")
                 name = f"{word(session.id)}_run_{number}_bold"
-                scores = None if run.adopted.series else (made.regional, "scores")
-                self._alignment_quality(name, made, target, scores)
+                self._alignment_quality(name, made, target, (made.regional, "scores"))
             if runs:
                 cleaned[session.id] = self._clean(session, runs)
             if session.pet is not None:
