@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -9,12 +11,14 @@ import pytest
 
 from petfmri.cli import main
 from petfmri.commands.adoption import adoption_line, adoption_problems, adoptions
+from petfmri.commands.check import find_problems
 from petfmri.commands.context import cohort_of, petprep_curves
-from petfmri.commands.run import _provenance, settings_of
+from petfmri.commands.run import _largest_step_gb, _provenance, _scans, settings_of
 from petfmri.config import load_study
 from petfmri.errors import ConfigError
 from petfmri.images.transform_files import write_affine, write_affines
 from petfmri.images.transforms import Affine, rigid
+from petfmri.study.adoption import sources_of
 
 N_BOLD, N_PET, SHAPE = 12, 3, (5, 5, 5)
 MOTION = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
@@ -133,7 +137,12 @@ def test_everything_that_does_not_fit_is_told_at_once(folder, capsys):
 def test_a_folder_that_is_none_or_of_somebody_else(folder):
     (folder / "petprep/sub-01").rename(folder / "petprep/sub-99")
     _, (problem,) = found(folder)
-    assert problem.severity == "warning" and problem.where == "derivatives.petprep"
+    assert problem.severity == "error" and problem.where == "derivatives.petprep"
+    (folder / "bids/sub-99").mkdir()  # of the dataset, but not among those who are run
+    study = load_study(folder / "study.yaml")
+    cohort = cohort_of(study, ["01"])
+    (problem,) = adoption_problems(study, cohort, adoptions(study, cohort))
+    assert problem.severity == "warning"
     (folder / "petprep").rename(folder / "elsewhere")
     with pytest.raises(ConfigError, match=r"derivatives\.petprep.*no folder"):
         found(folder)
@@ -170,3 +179,91 @@ def test_petprep_curves_are_compared_until_a_run_has_used_the_images(folder):
     record.parent.mkdir(parents=True)
     record.write_text("{}")
     assert petprep_curves(study) is None
+
+
+def test_memory_is_asked_for_the_series_that_are_read(folder):
+    study = load_study(folder / "study.yaml")
+    cohort = cohort_of(study)
+    person, adopted = cohort.participants[0], adoptions(study, cohort)["sub-01"]
+    before = _largest_step_gb(person, adopted)
+    func = stem_of(folder / "fmriprep", "func")
+    image(named(func, "desc-preproc_bold.nii.gz"), N_BOLD, shape=(60, 60, 60))
+    assert _largest_step_gb(person, adopted) > before + 0.01
+
+
+def test_a_folder_above_the_right_one_is_refused_and_the_right_one_named(folder):
+    (folder / "derivatives/fmriprep/sourcedata/sub-01/mri").mkdir(parents=True)
+    (folder / "fmriprep").rename(folder / "derivatives/fmriprep-25")
+    change(folder, "fmriprep: fmriprep", "fmriprep: derivatives")
+    _, (problem,) = found(folder)
+    assert problem.severity == "error"
+    assert f"did you mean {folder / 'derivatives/fmriprep-25'}?" in problem.remedy
+
+
+def change(folder, old, new):
+    path = folder / "study.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_options_that_touch_no_adopted_run_ask_nothing_and_say_so(folder):
+    change(folder, "strategy: 24P", "strategy: 24P, slice_timing: true, distortion: registration")
+    study = load_study(folder / "study.yaml")
+    cohort = cohort_of(study)
+    adopted = adoptions(study, cohort)
+    words = "\n".join(map(str, find_problems(study, cohort, adopted=adopted)))
+    assert "SliceTiming" not in words and "PhaseEncoding" not in words
+    raw = "sub-01_ses-pre_task-rest_bold.nii.gz"
+    line = adoption_line("sub-01", adopted["sub-01"])
+    assert line.endswith(
+        f"; slice timing as fMRIPrep left it in {raw}; distortion as fMRIPrep left it in {raw}"
+    )
+    (run,) = _scans(cohort.participants[0].sessions[0], adopted["sub-01"], study.bold).runs
+    assert run.slice_times_s == ()
+    roots = {"fmriprep": folder / "fmriprep"}
+    told = sources_of(adopted["sub-01"], roots)[raw]
+    assert told["slice timing"] == (
+        "as fMRIPrep left it, bids:fmriprep:sub-01/ses-pre/func/"
+        "sub-01_ses-pre_task-rest_desc-preproc_bold.nii.gz"
+    )
+
+
+@pytest.mark.parametrize("derivatives", ["{fmriprep: fmriprep}", "{petprep: petprep}", "{}"])
+def test_what_no_folder_is_named_for_is_computed(folder, derivatives):
+    change(folder, "{fmriprep: fmriprep, petprep: petprep}", derivatives)
+    study = load_study(folder / "study.yaml")
+    adopted = adoptions(study, cohort_of(study))["sub-01"]
+    line = adoption_line("sub-01", adopted).partition("computed ")[2]
+    assert ("PET motion" in line) == ("petprep" not in derivatives)
+    assert ("BOLD motion" in line) == ("fmriprep" not in derivatives)
+    sources = sources_of(adopted, {})
+    assert sources.keys() == {
+        "anatomy",
+        "sub-01_ses-pre_trc-UCBJ_pet.nii.gz",
+        "sub-01_ses-pre_task-rest_bold.nii.gz",
+    }
+
+
+def test_sessions_that_are_not_adopted_alike_are_told(folder):
+    for name in ("bids", "fmriprep", "petprep"):
+        shutil.copytree(folder / name / "sub-01/ses-pre", folder / name / "sub-01/ses-post")
+        for path in (folder / name / "sub-01/ses-post").rglob("*.*"):
+            path.rename(path.with_name(path.name.replace("ses-pre", "ses-post")))
+    assert found(folder)[1] == []
+    named(stem_of(folder / "fmriprep", "func"), "desc-confounds_timeseries.tsv").unlink()
+    pet = stem_of(folder / "petprep", "pet", "ses-post")
+    named(pet, "from-petref_to-T1w_mode-image_xfm.txt").unlink()
+    _, (scans, runs) = found(folder)
+    assert {scans.severity, runs.severity} == {"warning"}
+    assert "its sessions are processed differently" in runs.remedy
+    assert runs.where == "sub-01: BOLD adopted"
+    first, second = runs.found.split(" | ")
+    assert first == (
+        "ses-pre, sub-01_ses-pre_task-rest_bold.nii.gz: nothing"
+        " (sub-01_ses-pre_task-rest_desc-preproc_bold.nii.gz: no confounds beside it)"
+    )
+    assert second == (
+        "ses-post, sub-01_ses-post_task-rest_bold.nii.gz: BOLD motion, BOLD to T1w,"
+        " BOLD interpolation (native), confounds"
+    )
+    assert scans.found.endswith("PET motion (the other files are not there)")

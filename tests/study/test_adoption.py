@@ -212,6 +212,17 @@ def test_an_anatomy_per_session_serves_its_own_session(tree, tmp_path):
     assert one(adopted.runs, "pre").xfm and not one(adopted.runs, "post").xfm
 
 
+def test_several_t1w_are_told_as_several(tree, tmp_path):
+    tree("fmriprep/sub-01/anat", "sub-01_acq-a", "desc-preproc_T1w.nii.gz")
+    tree("fmriprep/sub-01/anat", "sub-01_acq-b", "desc-preproc_T1w.nii.gz")
+    adopted = found(tmp_path)
+    assert not adopted.anat
+    assert adopted.notes == (
+        "fMRIPrep: 2 desc-preproc_T1w in sub-01/anat (sub-01_acq-a_desc-preproc_T1w.nii.gz,"
+        " sub-01_acq-b_desc-preproc_T1w.nii.gz): none is used",
+    )
+
+
 def test_another_template_is_told_and_not_used(tree, tmp_path):
     tree("fmriprep/sub-01/anat", "sub-01", ANAT.replace("MNI152NLin2009cAsym", "MNI152NLin6Asym"))
     adopted = found(tmp_path)

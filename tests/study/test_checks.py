@@ -558,6 +558,19 @@ def test_slice_times_that_can_be_used_or_are_not_needed(dataset):
     assert not problems_of(dataset, bold=BoldNeeds(slice_timing=True))
 
 
+def test_what_is_adopted_needs_neither_slice_times_nor_a_direction(dataset):
+    runs = list(dataset.root.rglob("*_bold.nii*"))
+    needs = BoldNeeds(
+        slice_timing=True,
+        distortion="registration",
+        resampled=frozenset(runs[:1]),
+        aligned=frozenset(runs[:3]),
+    )
+    told = [str(problem) for problem in problems_of(dataset, bold=needs)]
+    assert sum("SliceTiming" in text for text in told) == 3
+    assert sum("PhaseEncodingDirection" in text for text in told) == 1
+
+
 @pytest.mark.parametrize(
     ("option", "direction", "severity"),
     [

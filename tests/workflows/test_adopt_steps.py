@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -111,6 +113,10 @@ def test_a_run_is_placed_whichever_way_its_transform_goes(save, tmp_path):
         fd = read_table(out["parameters"])["framewise_displacement"]
         np.testing.assert_allclose(fd[1:], 0.1, atol=1e-6)
     assert AdoptBold(in_file=bold, confounds=table, dummy_scans=4).step(tmp_path)["dummy"] == 4
+    (tmp_path / "header.nii").write_bytes(gzip.decompress(Path(bold).read_bytes())[:352])
+    reference = save("reference", np.ones(SHAPE))
+    named = AdoptBold(in_file=str(tmp_path / "header.nii"), reference=reference, dummy_scans=4)
+    assert named.step(tmp_path)["dummy"] == 4  # a number needs no look at the volumes
     write_affines(motion[:-1], tmp_path / "short.txt")
     with pytest.raises(DatasetError, match=r"short\.txt: found 11 .* expected 12"):
         AdoptBold(in_file=bold, motion=str(tmp_path / "short.txt")).step(tmp_path)
@@ -143,10 +149,42 @@ def test_signals_of_preprocessed_volumes_are_plain_means(save, labels, tmp_path,
         for name, mean in expected.items():
             np.testing.assert_allclose(found[name], mean, rtol=1e-5)
         assert read_table(out["coverage"])["coverage"].round(3).tolist() == [0.995, 1.0]
-        assert out["confounds"] == given["confounds"]
     with pytest.raises(DatasetError, match="expected 12"):
         wrong = given | {"confounds": confounds(tmp_path / "other.tsv", n=9)}
         AdoptedSignals(**wrong, segmentation=moved).step(tmp_path)
+
+
+@AFFINES
+def test_preprocessed_volumes_have_a_carpet_and_a_noise(save, labels, tmp_path, affine):
+    values, regions = labels
+    values[:, :, 0] = 0
+    deep = np.zeros(SHAPE)
+    deep[:2, :, 0] = 1
+    rng = np.random.default_rng(5)
+    noise = rng.normal(size=(*SHAPE, 200))
+    series = 500 + 10 * noise + 5000 * (np.arange(200) < 3)  # three dummies
+    write_affine(~MOVE, tmp_path / "xfm.txt")
+    moved = (~MOVE).matrix @ affine  # the T1w lies elsewhere
+    given = {
+        "in_file": save("series", series, affine),
+        "confounds": confounds(tmp_path / "confounds.tsv", n=200),
+        "regions": regions,
+        "segmentation": save("labels", values, moved),
+        "xfm": str(tmp_path / "xfm.txt"),
+        "dummy": 3,
+    }
+    white = save("white", deep, moved)
+    out = AdoptedSignals(**given, deep_white=white).step(tmp_path)
+    assert read_table(out["scores"])["tsnr"].item() == pytest.approx(50, rel=0.05)
+    carpet = read_table(out["carpet"])
+    assert len(carpet) == 200 and sum(name.startswith("WM") for name in carpet) == 16
+    assert not any(name.startswith("CSF") for name in carpet)
+    np.testing.assert_allclose(carpet[3:].std(ddof=0), 1, atol=0.01)
+    # Each row of so few white-matter voxels is one voxel.
+    rows = [name for name in carpet if name.startswith("WM")]
+    own = noise[:2, :, 0, 3:].reshape(16, -1)
+    linked = np.corrcoef(np.vstack([carpet.loc[3:, rows].to_numpy().T, own]))[:16, 16:]
+    assert (linked.max(axis=1) > 0.98).all()
 
 
 SIDECAR = {

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from petfmri.study.adopted import TEMPLATE, AdoptedAnat, AdoptedBold, AdoptedPet
+from petfmri.workflows.bold import _slice_timing
 from petfmri.workflows.participant import participant_workflow
 from petfmri.workflows.values import BoldRun, PetScan, SessionScans, Settings
 
@@ -68,6 +69,30 @@ def test_everything_there_leaves_nothing_to_estimate(file, tmp_path):
     targets = [t for each in graph for t in each.inputs.trait_get().get("targets") or []]
     assert any(t.endswith("from-T1w_to-petref_mode-image_xfm.txt") for t in targets)
     assert any(t.endswith(f"from-{TEMPLATE}_to-T1w_mode-image_xfm.nii.gz") for t in targets)
+
+
+def test_a_file_that_moved_is_handed_on_anew(file, tmp_path):
+    bold, pet = ("series", "confounds", "reference"), ("series", "reference")
+    names = ("adopt_anatomy", "ses_pre_run_1_adopt_bold", "ses_pre_adopt_pet")
+
+    def hashes() -> list[str]:
+        graph = graph_of(file, tmp_path, ("t1w", "mask"), bold, pet)
+        return [node(graph, name).inputs.get_hashval("content")[1] for name in names]
+
+    first = hashes()
+    assert hashes() == first
+    moved = tmp_path / "moved"  # same content elsewhere
+    moved.mkdir()
+
+    def elsewhere(name: str) -> Path:
+        raw = name in ("pet", "bold", "raw_t1w")
+        path = (tmp_path if raw else moved) / f"{name}.nii.gz"
+        path.touch()
+        return path
+
+    graph = graph_of(elsewhere, tmp_path, ("t1w", "mask"), bold, pet)
+    second = [node(graph, name).inputs.get_hashval("content")[1] for name in names]
+    assert all(one != other for one, other in zip(first, second, strict=True))
 
 
 def test_nothing_there_computes_everything(file, tmp_path):
@@ -139,3 +164,27 @@ def test_a_partial_scan(file, tmp_path, pet, space, left, joined):
     assert names == left
     join = node(graph, "ses_pre_pet_to_bold")
     assert Path(join.inputs.in_file).name == f"{joined}.nii.gz"
+
+
+def test_slice_timing_is_told_of_each_run_where_runs_differ(file):
+    timed = BoldRun(file("a"), 2.0, slice_times_s=(0.0, 1.0))
+    left = BoldRun(file("b"), 2.0, adopted=AdoptedBold(series=file("s")), slice_times_s=(0.0, 1.0))
+    assert _slice_timing([timed, timed]) == {"SliceTimingCorrected": True}
+    assert _slice_timing([timed, left]) == {
+        "SliceTimingCorrectedRuns": {"a.nii.gz": True, "b.nii.gz": "as its program left it"}
+    }
+    assert _slice_timing([left]) == {}
+
+
+@pytest.mark.parametrize("space", ["native", "T1w", TEMPLATE])
+def test_quality_of_an_adopted_run_is_delivered_as_of_any_other(file, tmp_path, space):
+    graph = graph_of(file, tmp_path, ANAT, ("series", "confounds", "reference"), bold_space=space)
+    targets = [t for each in graph for t in each.inputs.trait_get().get("targets") or []]
+    assert any(t.endswith("task-rest_desc-carpet_timeseries.tsv") for t in targets)
+    scored = node(graph, "ses_pre_run_1_bold_quality")
+    assert "ses_pre_run_1_adopted_signals" in {one.name for one, _ in graph.in_edges(scored)}
+    signals = node(graph, "ses_pre_run_1_adopted_signals")
+    read = {
+        field for _, _, edge in graph.in_edges(signals, data=True) for _, field in edge["connect"]
+    }
+    assert "dummy" in read and ({"deep_white", "deep_csf"} <= read) == (space != TEMPLATE)

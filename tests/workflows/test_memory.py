@@ -10,6 +10,7 @@ import pytest
 
 from petfmri.commands.run import _require_memory
 from petfmri.errors import ConfigError
+from petfmri.study.adopted import Adopted
 from petfmri.workflows.memory import PROCESS_GB, step_gb
 
 
@@ -44,10 +45,11 @@ def test_a_limit_below_one_step_is_refused_for_everybody_at_once(image):
     t1w, small = image("t1w.nii", (200, 200, 100)), image("small.nii", (100, 100, 10))
     pet = image("pet.nii", (100, 100, 100))
     people = [person("sub-01", t1w, pet), person("sub-02", small, pet), person("sub-03", t1w, pet)]
+    nothing = {one.id: Adopted() for one in people}
     with pytest.raises(ConfigError) as raised:
-        _require_memory(people, 1.0)
+        _require_memory(people, nothing, 1.0)
     assert [problem.where for problem in raised.value.problems] == [
         "--mem-gb, sub-01", "--mem-gb, sub-03",
     ]  # fmt: skip
     assert "at least 1.3 GB" in str(raised.value)
-    _require_memory(people, 1.3)
+    _require_memory(people, nothing, 1.3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from petfmri.images.transform_files import read_affines
 from petfmri.images.transform_reader import read_transform
 from petfmri.images.transforms import Affine
 from petfmri.study.adopted import Adopted, AdoptedAnat, AdoptedBold, AdoptedPet
-from petfmri.study.adoption import find_adopted
+from petfmri.study.adoption import find_adopted, uneven_problems
 from petfmri.study.bids import Cohort
 from petfmri.study.check_images import SAME_GRID_MM, Image, inspect_image
 from petfmri.study.derivatives import DerivativeFolder
@@ -52,13 +53,11 @@ def adoption_roots(study: Study) -> dict[str, Path]:
 def adoptions(study: Study, cohort: Cohort) -> dict[str, Adopted]:
     """Find what of each person is adopted: by names, the headers of T1w and of curves."""
     roots = adoption_roots(study)
-    if not roots:
-        return {person.id: Adopted() for person in cohort.participants}
     folders = {name: DerivativeFolder(root) for name, root in roots.items()}
     files = study.atlas if isinstance(study.atlas, AtlasFiles) else None
     seg = bids_label(files.image.name.partition(".")[0] if files else str(study.atlas))
     regions = list(atlas_of(study).table["name"]) if "petprep" in roots else []
-    return {
+    found = {
         person.id: find_adopted(
             person,
             fmriprep=folders.get("fmriprep"),
@@ -68,6 +67,26 @@ def adoptions(study: Study, cohort: Cohort) -> dict[str, Adopted]:
         )
         for person in cohort.participants
     }
+    return {
+        person: replace(one, notes=(*one.notes, *_left_notes(study, one)))
+        for person, one in found.items()
+    }
+
+
+def _left_notes(study: Study, adopted: Adopted) -> list[str]:
+    """Say of what runs an option of the study leaves as it is."""
+    asked = {
+        "slice timing": study.bold.slice_timing,
+        "distortion": study.bold.distortion != "none",
+    }
+    runs = {
+        step: [raw.name for raw, run in adopted.runs.items() if step in run.left()]
+        for step, wanted in asked.items()
+        if wanted
+    }
+    return [
+        f"{step} as fMRIPrep left it in {', '.join(names)}" for step, names in runs.items() if names
+    ]
 
 
 def adoption_line(participant: str, adopted: Adopted) -> str:
@@ -112,19 +131,35 @@ def adoption_problems(
             check.bold(raw, run, STRATEGIES[study.bold.strategy])
         for raw, scan in adopted.scans.items():
             check.pet(raw, scan)
-        problems += check.problems
+        problems += [*check.problems, *uneven_problems(person, adopted)]
     for name, root in adoption_roots(study).items():
         if not any(path.is_relative_to(root) for one in found.values() for path in one.files):
-            problems.append(
-                Problem(
-                    f"derivatives.{name}",
-                    f"nothing in {root} for any participant of the study",
-                    f"{name}'s files by its own names",
-                    "correct the path; everything would be computed",
-                    "warning",
-                )
-            )
+            problems.append(_nothing_fits(name, root, cohort))
     return problems
+
+
+def _nothing_fits(name: str, root: Path, cohort: Cohort) -> Problem:
+    """Refuse a folder of which nothing is used, unless it is the others of the dataset's."""
+    inner = [place for place in sorted(root.glob("*")) if _holds_people(place)]
+    chosen = {person.id for person in cohort.participants}
+    others = {path.name for path in cohort.bids.glob("sub-*")} - chosen
+    of_others = any((root / person).is_dir() for person in others)
+    remedy = f"did you mean {' or '.join(map(str, inner))}?" if inner else "correct the path"
+    return Problem(
+        f"derivatives.{name}",
+        f"nothing in {root} that can be used of any participant of the study",
+        f"{name}'s sub-* folders, files by its own names",
+        "everything is computed for those who are not in it"
+        if of_others
+        else f"{remedy}; without this key everything is computed",
+        "warning" if of_others else "error",
+    )
+
+
+def _holds_people(folder: Path) -> bool:
+    """Tell whether a folder has BIDS' folders of people: FreeSurfer's have other content."""
+    inside = ("ses-*", "anat", "func", "pet")
+    return any(place.is_dir() for kind in inside for place in folder.glob(f"sub-*/{kind}"))
 
 
 class _Check:

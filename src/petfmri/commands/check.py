@@ -71,10 +71,20 @@ def find_problems(
             columns=[getattr(study.columns, role) for role in sorted(named)],
             score=study.symptoms.score if study.symptoms else None,
             window_s=study.pet.window_s,
-            bold=BoldNeeds(study.bold.slice_timing, study.bold.distortion),
+            bold=_bold_needs(study, adopted),
             voxels=voxels,
             n_threads=n_cores(None),
         )
+    )
+
+
+def _bold_needs(study: Study, adopted: Mapping[str, Adopted]) -> BoldNeeds:
+    runs = {raw: run for one in adopted.values() for raw, run in one.runs.items()}
+    return BoldNeeds(
+        study.bold.slice_timing,
+        study.bold.distortion,
+        resampled=frozenset(raw for raw, run in runs.items() if run.series),
+        aligned=frozenset(raw for raw, run in runs.items() if run.xfm),
     )
 
 

@@ -75,7 +75,7 @@ def run(
     ]
     failures: list[Failure] = []
     if mem_gb is not None:
-        _require_memory(stale, mem_gb)
+        _require_memory(stale, adopted, mem_gb)
     if stale:
         if not checked:
             problems = find_problems(study, cohort, adopted=adopted)
@@ -94,20 +94,26 @@ def run(
     return 1 if failures else 0
 
 
-def _largest_step_gb(person: Participant) -> float:
-    """Estimate what the largest step of a participant takes, GB."""
+def _largest_step_gb(person: Participant, adopted: Adopted) -> float:
+    """Estimate what the largest step of a participant takes, with adopted series or raw, GB."""
     from petfmri.workflows.memory import step_gb
 
     scans = [scan.path for session in person.sessions for scan in (*session.pet, *session.bold)]
-    anatomy = [scan.path for scan in person.t1w]
+    kept = (*adopted.scans.values(), *adopted.runs.values())
+    scans += [one.series for one in kept if one.series is not None]
+    anatomy = [adopted.anat.t1w] if adopted.anat.t1w else [scan.path for scan in person.t1w]
     return max(step_gb(*anatomy, scan) for scan in scans) if scans else step_gb(*anatomy)
 
 
-def _require_memory(people: Sequence[Participant], mem_gb: float) -> None:
+def _require_memory(
+    people: Sequence[Participant], adopted: Mapping[str, Adopted], mem_gb: float
+) -> None:
     """Refuse a limit within which not even one step at a time can stay."""
     from petfmri.workflows.memory import PROCESS_GB
 
-    needs = {person.id: PROCESS_GB + _largest_step_gb(person) for person in people}
+    needs = {
+        person.id: PROCESS_GB + _largest_step_gb(person, adopted[person.id]) for person in people
+    }
     problems = [
         Problem(
             f"--mem-gb, {person}",
@@ -211,7 +217,7 @@ def _process(
             builds,
             n_procs=n_procs,
             memory_gb=profile.plugin_args["memory_gb"],
-            participant_gb=max(map(_largest_step_gb, usable)),
+            participant_gb=max(_largest_step_gb(one, adopted[one.id]) for one in usable),
             work_dir=work_dir,
             progress=shown,
         )
@@ -272,13 +278,14 @@ def _scans(session: Session, adopted: Adopted, options: Bold) -> SessionScans:
 
 
 def _run(run: Scan, adopted: AdoptedBold, options: Bold) -> BoldRun:
-    """Take from the sidecar what the options need, and no more."""
+    """Take from the sidecar what the options need of this run, and no more."""
+    in_time = options.slice_timing and not adopted.series
     return BoldRun(
         run.path,
         float(run.sidecar["RepetitionTime"]),
         run.entities.get("run"),
         adopted,
-        slice_times_s=tuple(run.sidecar["SliceTiming"]) if options.slice_timing else (),
+        slice_times_s=tuple(run.sidecar["SliceTiming"]) if in_time else (),
         slice_direction=run.sidecar.get("SliceEncodingDirection", "k"),
         phase_encoding=(
             None if options.distortion == "none" else run.sidecar.get("PhaseEncodingDirection")
@@ -314,7 +321,7 @@ def _provenance(
         dataset=cohort.bids,
         options=asdict(settings),
         derivatives=roots,
-        sources=sources_of(adopted, roots) if roots else {},
+        sources=sources_of(adopted, roots),
     )
 
 

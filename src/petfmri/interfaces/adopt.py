@@ -15,12 +15,14 @@ from nipype.interfaces.base import File, TraitedSpec, isdefined, traits
 
 from petfmri.atlases import load_atlas, load_template
 from petfmri.bold.dummy import count_dummy_volumes, marked_dummy_volumes
+from petfmri.bold.quality import QualityCollector
 from petfmri.bold.series import SignalCollector
 from petfmri.errors import DatasetError
 from petfmri.images.preprocessed import always_nonzero
 from petfmri.images.resampling import (
     Grid,
     carry_labels,
+    carry_mask,
     fraction_on_grid,
     sampled_warp,
 )
@@ -30,7 +32,7 @@ from petfmri.images.transforms import Affine
 from petfmri.images.volumes import Volumes, load_canonical
 from petfmri.interfaces.anat import FIELD_MM, NormaliseOutputSpec, write_fields
 from petfmri.interfaces.base import Step, StepInputSpec, motion_table, save_image
-from petfmri.interfaces.bold import LEAST_COVERED, BoldSignalsOutputSpec
+from petfmri.interfaces.bold import LEAST_COVERED, BoldSignalsOutputSpec, write_quality
 from petfmri.pet.frames import FrameSchedule
 from petfmri.pet.suvr import window_mean
 from petfmri.study.files import read_table, write_table
@@ -39,7 +41,15 @@ FD = "framewise_displacement"
 SAME_GRID_MM = 1e-3
 
 
-class AdoptAnatomyInputSpec(StepInputSpec):
+class AdoptInputSpec(StepInputSpec):
+    """Input of a step that hands files on where they lie, and so must run again if they move."""
+
+    places = traits.List(
+        traits.Str, hash_files=False, desc="of the files: hashed as paths, the files by content"
+    )
+
+
+class AdoptAnatomyInputSpec(AdoptInputSpec):
     t1w = File(exists=True, mandatory=True, desc="without bias field")
     mask = File(exists=True, desc="brain; like all images on the T1w grid")
     grey = File(exists=True, desc="probability")
@@ -84,7 +94,7 @@ class AdoptAnatomy(Step):
         return outputs | write_fields(there, back, t1w, folder)
 
 
-class AdoptBoldInputSpec(StepInputSpec):
+class AdoptBoldInputSpec(AdoptInputSpec):
     in_file = File(exists=True, mandatory=True, desc="raw BOLD")
     reference = File(exists=True, desc="BOLD reference image")
     xfm = File(exists=True, desc="between the reference and the T1w")
@@ -133,7 +143,10 @@ class AdoptBold(Step):
         setting = self.inputs.dummy_scans
         if setting == "auto" and isdefined(self.inputs.confounds):
             return marked_dummy_volumes(read_table(Path(self.inputs.confounds)))
-        levels = np.array([volume.mean(dtype=float) for volume in volumes])
+        if setting == "auto":
+            levels = np.array([volume.mean(dtype=float) for volume in volumes])
+        else:  # a number decides, whatever the levels
+            levels = np.ones(volumes.n_total)
         return count_dummy_volumes(levels, setting=setting, where=volumes.path.name)
 
 
@@ -146,6 +159,9 @@ class AdoptedSignalsInputSpec(StepInputSpec):
     atlas = traits.Str("", usedefault=True, desc="for volumes in template space")
     atlas_table = traits.Str("", usedefault=True)
     xfm = File(exists=True, desc="points of the volumes to points of the labels; else the same")
+    dummy = traits.Int(0, usedefault=True, desc="volumes before the steady state")
+    deep_white = File(exists=True, desc="eroded white matter, on the grid of the labels")
+    deep_csf = File(exists=True, desc="eroded CSF, on the grid of the labels")
 
 
 class AdoptedSignals(Step):
@@ -156,7 +172,7 @@ class AdoptedSignals(Step):
 
     def step(self, folder: Path) -> dict[str, Any]:
         volumes = Volumes(Path(self.inputs.in_file))
-        grid, where = Grid(volumes.shape, volumes.affine), volumes.path.name
+        grid = Grid(volumes.shape, volumes.affine)
         _require_count(
             self.inputs.confounds, len(read_table(Path(self.inputs.confounds))), volumes.n_total
         )
@@ -168,31 +184,48 @@ class AdoptedSignals(Step):
         if isdefined(self.inputs.mask):
             _require_grid(self.inputs.mask, grid)
             brain = np.asarray(load_canonical(self.inputs.mask).dataobj) > 0
-        needed = brain | (labels > 0)
+        deep = self._deep(xfm, grid)
+        needed = np.logical_or.reduce([brain, labels > 0, *deep.values()])
+        seen = always_nonzero(volumes)[needed]
         names = read_table(Path(self.inputs.regions), ["index", "name"])
         index = names["index"].to_numpy(int)
         nowhere = np.zeros(int(needed.sum()), dtype=bool)
         collector = SignalCollector(
             labels[needed],
             index,
-            in_fov=always_nonzero(volumes)[needed],
+            in_fov=seen,
             on_grid=fraction_on_grid(source, ~xfm, grid, index),
             brain=brain[needed],
             white_matter=nowhere,
             csf=nowhere,
-            where=where,
+            where=volumes.path.name,
+        )
+        tissues = {"GM": labels > 0, **deep}
+        watched = QualityCollector(
+            {tissue: seen & mask[needed] for tissue, mask in tissues.items()},
+            dummy=self.inputs.dummy,
         )
         for volume in volumes:
             collector.add(volume[needed])
-        run = collector.finish()
+            watched.add(volume[needed])
+        run, quality = collector.finish(), watched.finish()
         regions = names["name"].astype(str)
         reasons = [run.missing.get(column, "") for column in range(len(regions))]
         coverage = pd.DataFrame({"name": regions, "coverage": run.coverage, "missing": reasons})
         series = pd.DataFrame(run.series, columns=list(regions))
         return {
             "series": write_table(series, folder / "series.tsv"),
-            "confounds": self.inputs.confounds,
             "coverage": write_table(coverage, folder / "coverage.tsv"),
+            **write_quality(quality, folder),
+        }
+
+    def _deep(self, xfm: Affine, grid: Grid) -> dict[str, Any]:
+        """Carry the deep tissues to the volumes, where they are known."""
+        given = {"WM": self.inputs.deep_white, "CSF": self.inputs.deep_csf}
+        return {
+            tissue: np.asarray(carry_mask(load_canonical(path), xfm, grid, samples=2).dataobj) > 0
+            for tissue, path in given.items()
+            if isdefined(path)
         }
 
     def _labels(self) -> nib.Nifti1Image:
@@ -201,7 +234,7 @@ class AdoptedSignals(Step):
         return load_atlas(self.inputs.atlas, self.inputs.atlas_table or None).image
 
 
-class AdoptPetInputSpec(StepInputSpec):
+class AdoptPetInputSpec(AdoptInputSpec):
     in_file = File(exists=True, mandatory=True, desc="raw PET")
     sidecar = traits.Dict(mandatory=True, desc="its BIDS metadata")
     series = File(exists=True, desc="preprocessed frames")

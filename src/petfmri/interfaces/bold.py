@@ -15,7 +15,7 @@ from petfmri.bold.confounds import confounds_table
 from petfmri.bold.denoise import denoise
 from petfmri.bold.dummy import count_dummy_volumes
 from petfmri.bold.pooling import pool_runs
-from petfmri.bold.quality import QualityCollector
+from petfmri.bold.quality import QualityCollector, RunQuality
 from petfmri.bold.series import SignalCollector
 from petfmri.bold.slice_timing import interpolate_slices, slice_shifts
 from petfmri.images.boundary import refine
@@ -267,8 +267,7 @@ class BoldSignals(Step):
             ),
             "confounds": write_table(confounds, folder / "confounds.tsv"),
             "coverage": write_table(coverage, folder / "coverage.tsv"),
-            "carpet": write_table(quality.table(), folder / "carpet.tsv"),
-            "scores": write_table(pd.DataFrame([{"tsnr": quality.tsnr}]), folder / "scores.tsv"),
+            **write_quality(quality, folder),
         }
 
     def _in_time(self, volumes: Volumes) -> Iterable[FloatArray]:
@@ -281,6 +280,14 @@ class BoldSignals(Step):
             self.inputs.slice_times_s, self.inputs.tr_s, falling=sign < 0, where=where
         )
         return interpolate_slices(volumes, axis, shifts, skip=self.inputs.dummy, where=where)
+
+
+def write_quality(quality: RunQuality, folder: Path) -> dict[str, Path]:
+    """Write the carpet and the scores of a run."""
+    return {
+        "carpet": write_table(quality.table(), folder / "carpet.tsv"),
+        "scores": write_table(pd.DataFrame([{"tsnr": quality.tsnr}]), folder / "scores.tsv"),
+    }
 
 
 class DenoiseInputSpec(StepInputSpec):

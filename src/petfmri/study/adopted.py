@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,9 @@ Space = Literal["native", "T1w", "MNI152NLin2009cAsym"]
 
 
 @dataclass(frozen=True)
-class _Files:
+class AdoptedFiles:
+    """Files of other programs, by what they are."""
+
     def __bool__(self) -> bool:
         return bool(self.files)
 
@@ -24,7 +26,7 @@ class _Files:
 
 
 @dataclass(frozen=True)
-class AdoptedAnat(_Files):
+class AdoptedAnat(AdoptedFiles):
     """The anatomy, on the grid of its T1w.
 
     Attributes
@@ -59,7 +61,7 @@ class AdoptedAnat(_Files):
 
 
 @dataclass(frozen=True)
-class AdoptedBold(_Files):
+class AdoptedBold(AdoptedFiles):
     """One BOLD run.
 
     Attributes
@@ -102,9 +104,14 @@ class AdoptedBold(_Files):
             "confounds": self.confounds,
         }
 
+    def left(self) -> dict[str, Path]:
+        """Name what stays as the other program left it, and the file that it is in."""
+        found = {"slice timing": self.series, "distortion": self.series or self.xfm}
+        return {step: path for step, path in found.items() if path is not None}
+
 
 @dataclass(frozen=True)
-class AdoptedPet(_Files):
+class AdoptedPet(AdoptedFiles):
     """One PET scan.
 
     Attributes
@@ -150,13 +157,16 @@ class Adopted:
     anat : AdoptedAnat
     runs : mapping of raw BOLD file to AdoptedBold
     scans : mapping of raw PET file to AdoptedPet
+    unused : mapping of raw file to sequence of str
+        What was made of it but cannot be used, and why.
     notes : tuple of str
-        What is there but cannot be used, and why.
+        All that is worth telling: what cannot be used of anatomy and scans, and why.
     """
 
     anat: AdoptedAnat = AdoptedAnat()
     runs: Mapping[Path, AdoptedBold] = field(default_factory=dict)
     scans: Mapping[Path, AdoptedPet] = field(default_factory=dict)
+    unused: Mapping[Path, Sequence[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
+from petfmri.errors import Problem
 from petfmri.study.adopted import Adopted, AdoptedAnat, AdoptedBold, AdoptedPet
 from petfmri.study.bids import Participant
 from petfmri.study.derivatives import DerivativeFolder
@@ -47,21 +48,23 @@ def find_adopted(
     anat = next((one for one in found.values() if one), AdoptedAnat())
     runs: dict[Path, AdoptedBold] = {}
     scans: dict[Path, AdoptedPet] = {}
+    unused: dict[Path, list[str]] = {}
     for session in person.sessions:
         for scan in session.bold:
+            runs[scan.path] = AdoptedBold()
             if fmriprep is None:
-                break
-            runs[scan.path], told = find_bold(
+                continue
+            runs[scan.path], unused[scan.path] = find_bold(
                 fmriprep,
                 Path(person.id, session.id, "func"),
                 scan.entities,
                 in_t1w=_is_same(found["fMRIPrep"], anat, session.id),
             )
-            notes += [f"fMRIPrep: {text}" for text in told]
         for scan in session.pet[:1]:
+            scans[scan.path] = AdoptedPet()
             if petprep is None:
-                break
-            scans[scan.path] = find_pet(
+                continue
+            scans[scan.path], unused[scan.path] = find_pet(
                 petprep,
                 Path(person.id, session.id, "pet"),
                 scan.entities,
@@ -69,7 +72,49 @@ def find_adopted(
                 seg=seg,
                 regions=regions,
             )
-    return Adopted(anat, runs, scans, tuple(dict.fromkeys(notes)))
+    for raw, told in unused.items():
+        notes += [f"{'fMRIPrep' if raw in runs else 'PETPrep'}: {text}" for text in told]
+    return Adopted(anat, runs, scans, unused, tuple(dict.fromkeys(notes)))
+
+
+def uneven_problems(person: Participant, adopted: Adopted) -> list[Problem]:
+    """Warn where the scans of one person are not all adopted alike.
+
+    Sessions then differ by their processing too, not by what happened between them alone.
+    """
+    session_of = {
+        scan.path: session.id
+        for session in person.sessions
+        for scan in (*session.pet, *session.bold)
+    }
+    problems = []
+    for kind, parts in (("PET", adopted.scans), ("BOLD", adopted.runs)):
+        ways = {raw: _way(part) for raw, part in parts.items()}
+        if len(set(ways.values())) < 2:
+            continue
+        fullest = max(map(len, ways.values()))
+        told = []
+        for raw, way in ways.items():
+            why = "; ".join(adopted.unused.get(raw, ())) or "the other files are not there"
+            reason = f" ({why})" if len(way) < fullest or adopted.unused.get(raw) else ""
+            told.append(f"{session_of[raw]}, {raw.name}: {', '.join(way) or 'nothing'}{reason}")
+        problems.append(
+            Problem(
+                f"{person.id}: {kind} adopted",
+                " | ".join(told),
+                "the same of every session",
+                "complete the derivatives, or remove them for all sessions of this person:"
+                " as it is, its sessions are processed differently",
+                "warning",
+            )
+        )
+    return problems
+
+
+def _way(part: AdoptedBold | AdoptedPet) -> tuple[str, ...]:
+    """Name the steps that are adopted, and the space of the volumes."""
+    steps = [step for step, path in part.sources().items() if path is not None]
+    return tuple(f"{s} ({part.space})" if s.endswith("interpolation") else s for s in steps)
 
 
 def sources_of(adopted: Adopted, roots: Mapping[str, Path]) -> dict[str, dict[str, str]]:
@@ -84,13 +129,18 @@ def sources_of(adopted: Adopted, roots: Mapping[str, Path]) -> dict[str, dict[st
     -------
     dict of raw file (or ``"anatomy"``) to {step: file, as a BIDS URI, or ``"computed"``}
     """
-    return {
+    sources = {
         name: {
             step: "computed" if path is None else named(path, roots)
             for step, path in part.sources().items()
         }
         for name, part in adopted.parts.items()
     }
+    for raw, run in adopted.runs.items():
+        sources[raw.name] |= {
+            step: f"as fMRIPrep left it, {named(path, roots)}" for step, path in run.left().items()
+        }
+    return sources
 
 
 def named(path: Path, roots: Mapping[str, Path]) -> str:

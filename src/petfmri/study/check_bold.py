@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from petfmri.errors import Problem
@@ -24,10 +25,15 @@ class BoldNeeds:
         Slices are interpolated in time.
     distortion : str
         How distortion is corrected: "none", "registration", or "auto" where the sidecar allows it.
+    resampled, aligned : frozenset of Path
+        Raw runs of which another program's volumes, or its way to the T1w, are used: no slice is
+        interpolated in time, no distortion corrected.
     """
 
     slice_timing: bool = False
     distortion: Literal["auto", "none", "registration"] = "none"
+    resampled: frozenset[Path] = frozenset()
+    aligned: frozenset[Path] = frozenset()
 
 
 def sidecar_problems(scan: Scan) -> list[Problem]:
@@ -80,10 +86,12 @@ def option_problems(scan: Scan, image: Image, needs: BoldNeeds) -> list[Problem]
     """Check what only some options need: times of the slices, direction of the phase encoding."""
     if not scan.readable:
         return []
-    problems = _slice_problems(scan, image) if needs.slice_timing else []
+    in_time = needs.slice_timing and scan.path not in needs.resampled
+    problems = _slice_problems(scan, image) if in_time else []
     field = "PhaseEncodingDirection"
     direction = scan.sidecar.get(field)
-    if needs.distortion == "none" or direction in DIRECTIONS:
+    left = needs.distortion == "none" or scan.path in needs.resampled | needs.aligned
+    if left or direction in DIRECTIONS:
         return problems
     if needs.distortion == "auto" and direction is None:
         remedy = "add it from the scan protocol; without it distortion stays"

@@ -11,6 +11,7 @@ from petfmri.study.derivatives import DerivativeFolder
 TISSUES = {"grey": "GM", "white": "WM", "csf": "CSF"}
 CONFOUNDS = ("timeseries", "regressors")  # since and before fMRIPrep 20.2
 NATIVE = ("boldref", "run", "scanner")  # fMRIPrep 23 to 25, 26, before 23
+OTHER_T1W = "it belongs to a T1w that is not used"
 REFERENCES: tuple[dict[str, str], ...] = (
     *({"desc": "coreg"}, {"space": "run"}),
     *({"desc": "hmc"}, {"space": "orig", "desc": "hmc"}, {}),
@@ -45,9 +46,15 @@ def find_anat(
         for session, place in places.items()
         if (found := _image(folder, place, "T1w", desc="preproc")) is not None
     }
+    notes = [
+        f"{len(several)} desc-preproc_T1w in {place} ({', '.join(several)}): none is used"
+        for place in places.values()
+        if len(several := _t1w_names(folder, place)) > 1
+    ]
     if not t1ws:
-        other = any(folder.names(place) for place in places.values())
-        return AdoptedAnat(), ["no desc-preproc_T1w: the anatomy is computed"] * other
+        other = any(folder.names(place) for place in places.values()) and not notes
+        missing = ["no desc-preproc_T1w: the anatomy is computed"] * other
+        return AdoptedAnat(), notes + missing
     session = next(iter(t1ws))
     place = places[session]
     tissues = {
@@ -69,7 +76,7 @@ def find_anat(
         **tissues,
         **warps,
     )
-    return anat, _other_templates(folder, place) if not any(warps.values()) else []
+    return anat, notes + (_other_templates(folder, place) if not any(warps.values()) else [])
 
 
 def find_bold(
@@ -104,25 +111,32 @@ def find_bold(
     confounds = next((path for path in named if path is not None), None)
     reference = folder.find_first(place, "boldref", ".nii.gz", REFERENCES, scan=scan)
     xfm, moves_t1w = find_t1w_xfm(folder, place, scan, NATIVE)
-    if not in_t1w:
-        xfm = None
+    notes = []
+    if xfm is not None and not in_t1w:
+        notes, xfm = [f"{xfm.name}: {OTHER_T1W}"], None
     motion = find_motion(folder, place, scan, NATIVE)
-    series: Path | None = None
-    space: Space = "native"
-    if confounds is not None:
-        series, space = _series(folder, place, scan, in_t1w, reference or xfm)
+    obstacles: dict[Space, str] = {
+        "native": "" if reference or xfm else "neither reference nor transform beside it",
+        "T1w": "" if in_t1w else OTHER_T1W,
+        "MNI152NLin2009cAsym": "",
+    }
+    if confounds is None:
+        obstacles = dict.fromkeys(obstacles, "no confounds beside it")
+    series, space, told = _series(folder, place, scan, obstacles)
+    notes += told if confounds else told[:1]
     if series is not None:
         spaces = [{}, {"space": "run"}] if space == "native" else [{"space": space}]
         made = [{**entities, "desc": "brain"} for entities in spaces]
         mask = folder.find_first(place, "mask", ".nii.gz", made, scan=scan)
-        return AdoptedBold(series, mask, space, confounds, reference, xfm, moves_t1w), []
+        return AdoptedBold(series, mask, space, confounds, reference, xfm, moves_t1w), notes
     if motion is not None and _undistorted(folder, place):
         return AdoptedBold(confounds=confounds), [
+            *notes,
             f"{motion.name}: distortion was corrected too, and the corrected volumes are not"
-            " there: motion is computed"
+            " there: motion is computed",
         ]
     if motion is None or not (reference or xfm):
-        return AdoptedBold(confounds=confounds), []
+        return AdoptedBold(confounds=confounds), notes
     return (
         AdoptedBold(
             confounds=confounds,
@@ -131,7 +145,7 @@ def find_bold(
             xfm_moves_t1w=moves_t1w,
             motion=motion,
         ),
-        [],
+        notes,
     )
 
 
@@ -174,17 +188,18 @@ def _series(
     folder: DerivativeFolder,
     place: Path,
     scan: Mapping[str, str],
-    in_t1w: bool,
-    placed: Path | None,
-) -> tuple[Path | None, Space]:
-    native = _image(folder, place, "bold", scan, desc="preproc")
-    if native is not None and placed is not None:
-        return native, "native"
-    inside = _image(folder, place, "bold", scan, space="T1w", desc="preproc")
-    if inside is not None and in_t1w:
-        return inside, "T1w"
-    found = _image(folder, place, "bold", scan, space=TEMPLATE, desc="preproc")
-    return found, "MNI152NLin2009cAsym"
+    obstacles: Mapping[Space, str],
+) -> tuple[Path | None, Space, list[str]]:
+    """Take the first series that nothing stands against; say what does against those before."""
+    notes: list[str] = []
+    for space, obstacle in obstacles.items():
+        made = {} if space == "native" else {"space": space}
+        found = _image(folder, place, "bold", scan, desc="preproc", **made)
+        if found is not None and not obstacle:
+            return found, space, notes
+        if found is not None:
+            notes.append(f"{found.name}: {obstacle}")
+    return None, "native", notes
 
 
 def _image(
@@ -201,6 +216,18 @@ def _sessions(folder: DerivativeFolder, sub: str, first: Sequence[str]) -> list[
     """List the sessions in `first`, then all others."""
     others = sorted(path.name for path in (folder.root / sub).glob("ses-*"))
     return [*first, *(name for name in others if name not in first)]
+
+
+def _t1w_names(folder: DerivativeFolder, place: Path) -> list[str]:
+    """List the T1w of which `find` takes one only if there is one."""
+    kinds = {
+        path.name
+        for path, name in folder.names(place)
+        if (name.suffix, name.extension) == ("T1w", ".nii.gz")
+        and name.entities.get("desc") == "preproc"
+        and "space" not in name.entities
+    }
+    return sorted(kinds)
 
 
 def _other_templates(folder: DerivativeFolder, place: Path) -> list[str]:

@@ -74,11 +74,10 @@ class AnatomicalBranch(Steps):
         return Anatomy(bias, brain, tissues, template, atlas, reference)
 
     def _adopt(self, adopted: AdoptedAnat) -> Node | None:
-        """Add the step that hands on what another program made; it estimates nothing."""
         if not adopted:
             return None
         files = {item: getattr(adopted, item) for item in ADOPTED}
-        return self._add("adopt_anatomy", AdoptAnatomy(), **files)
+        return self._hand_on("adopt_anatomy", AdoptAnatomy(), adopted, **files)
 
     def _template(
         self, kept: Node | None, adopted: AdoptedAnat, brain: Node, even: dict[str, Source]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nipype import Node
 
@@ -25,7 +26,7 @@ class BoldBranch(Steps):
         if self._undistorts(run):
             xfm = self._undistort(name, run, motion, xfm)
         if run.adopted.series:
-            signals = self._adopted_signals(name, run, xfm)
+            signals = self._adopted_signals(name, run, kept, xfm)
         else:
             signals = self._bold_signals(name, run, motion, xfm)
         confounds = signals
@@ -37,13 +38,13 @@ class BoldBranch(Steps):
         return made
 
     def _adopt_bold(self, name: str, run: BoldRun) -> Node | None:
-        """Add the step that hands on what another program made; it estimates nothing."""
         adopted = run.adopted
         if not adopted:
             return None
-        return self._add(
+        return self._hand_on(
             f"{name}_adopt_bold",
             adopt.AdoptBold(),
+            adopted,
             in_file=run.path,
             reference=adopted.reference,
             xfm=adopted.xfm,
@@ -108,10 +109,14 @@ class BoldBranch(Steps):
             deep_csf=(self.anatomy.atlas, "deep_csf"),
         )
 
-    def _adopted_signals(self, name: str, run: BoldRun, xfm: Node) -> Node:
+    def _adopted_signals(self, name: str, run: BoldRun, kept: Node | None, xfm: Node) -> Node:
         """Add the reading of preprocessed volumes, to which the labels are carried."""
         space = run.adopted.space
-        in_template = space == TEMPLATE
+        on_t1w = {
+            output: (self.anatomy.atlas, output)
+            for output in ("segmentation", "deep_white", "deep_csf")
+            if space != TEMPLATE
+        }
         return self._add(
             f"{name}_adopted_signals",
             adopt.AdoptedSignals(),
@@ -119,7 +124,8 @@ class BoldBranch(Steps):
             confounds=run.adopted.confounds,
             mask=run.adopted.mask,
             regions=(self.anatomy.atlas, "regions"),
-            segmentation=None if in_template else (self.anatomy.atlas, "segmentation"),
+            dummy=(kept, "dummy") if kept else None,
+            **on_t1w,
             atlas=str(self.settings.atlas),
             atlas_table=str(self.settings.atlas_table or ""),
             xfm=(xfm, "xfm") if space == "native" else None,
@@ -138,11 +144,11 @@ class BoldBranch(Steps):
             },
             path("timeseries", ".tsv", desc="confounds"): (made.confounds, "confounds"),
             path("coverage", ".tsv", seg=self.names.seg): (made.regional, "coverage"),
+            path("timeseries", ".tsv", desc="carpet"): (made.regional, "carpet"),
         }
         if not run.adopted.series:
             moved = path("xfm", ".txt", from_="orig", to="boldref", mode="image")
             files[moved] = (made.motion, "motion")
-            files[path("timeseries", ".tsv", desc="carpet")] = (made.regional, "carpet")
         self._deliver(f"{name}_deliver_bold", files)
 
     def _clean(self, session: SessionScans, runs: Sequence[AlignedRun]) -> Node:
@@ -160,7 +166,6 @@ class BoldBranch(Steps):
             where=f"{self.names.sub} {session.id}",
         )
         series = self.names.func(session.id, "timeseries", ".tsv", seg=self.names.seg)
-        in_time = any(run.slice_times_s and not run.adopted.series for run in session.runs)
         self._deliver(
             f"{word(session.id)}_deliver_series",
             {
@@ -170,7 +175,7 @@ class BoldBranch(Steps):
                     "quality",
                 ),
             },
-            {series: {"SliceTimingCorrected": True}} if in_time else None,
+            {series: told} if (told := _slice_timing(session.runs)) else None,
         )
         return cleaned
 
@@ -196,3 +201,14 @@ class BoldBranch(Steps):
                 targets=[str(path) for path in paths],
             )
             node.overwrite = True
+
+
+def _slice_timing(runs: Sequence[BoldRun]) -> dict[str, Any]:
+    """Say of pooled runs whether their slices were read at one moment: of each where they differ."""
+    corrected = {run.path.name: bool(run.slice_times_s) and not run.adopted.series for run in runs}
+    if all(corrected.values()):
+        return {"SliceTimingCorrected": True}
+    if not any(corrected.values()):
+        return {}
+    left = "as its program left it"
+    return {"SliceTimingCorrectedRuns": {name: done or left for name, done in corrected.items()}}

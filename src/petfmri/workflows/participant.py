@@ -50,8 +50,9 @@ def participant_workflow(
         own, so that what fails in one leaves the results of the others.
     """
     workflow = Workflow(name=participant.replace("-", "_"))
-    builder = _Builder(workflow, output, participant, settings, t1w)
-    builder.build(t1w, sessions, lesions, adopted or AdoptedAnat())
+    kept = adopted or AdoptedAnat()
+    builder = _Builder(workflow, output, participant, settings, kept.t1w or t1w)
+    builder.build(t1w, sessions, lesions, kept)
     return workflow
 
 
@@ -74,8 +75,7 @@ class _Builder(AnatomicalBranch, PetBranch, BoldBranch, QualityBranch):
             for number, (made, run) in enumerate(zip(runs, session.runs, strict=True), 1):
                 target = self.names.func(session.id, "metrics", ".tsv", run=run.run, desc="quality")
                 name = f"{word(session.id)}_run_{number}_bold"
-                scores = None if run.adopted.series else (made.regional, "scores")
-                self._alignment_quality(name, made, target, scores)
+                self._alignment_quality(name, made, target, (made.regional, "scores"))
             if runs:
                 cleaned[session.id] = self._clean(session, runs)
             if session.pet is not None:

@@ -36,13 +36,13 @@ class PetBranch(Steps):
         return made
 
     def _adopt_pet(self, name: str, scan: PetScan) -> Node | None:
-        """Add the step that hands on what another program made; it estimates nothing."""
         adopted = scan.adopted
         if not (adopted.motion or adopted.series):
             return None
-        return self._add(
+        return self._hand_on(
             f"{name}_adopt_pet",
             AdoptPet(),
+            adopted,
             in_file=scan.path,
             sidecar=scan.sidecar,
             series=adopted.series,

@@ -9,6 +9,7 @@ from typing import Any
 
 from nipype import Node, Workflow
 
+from petfmri.study.adopted import AdoptedFiles
 from petfmri.study.layout import Names
 from petfmri.workflows.build import Source, add, deliver
 from petfmri.workflows.memory import PROCESS_GB, step_gb
@@ -85,10 +86,14 @@ class Steps:
         )
 
     def _add(self, name: str, interface: Any, **inputs: Any) -> Node:
-        raw = inputs.get("in_file")
-        images = [self.t1w, *([raw] if isinstance(raw, Path) and raw != self.t1w else [])]
+        read = [inputs.get("in_file"), inputs.get("series")]
+        images = {self.t1w, *(path for path in read if isinstance(path, Path))}
         mem_gb = PROCESS_GB if interface.reads_tables_only else step_gb(*images)
         return add(self.workflow, name, interface, mem_gb=mem_gb, **inputs)
+
+    def _hand_on(self, name: str, interface: Any, files: AdoptedFiles, **inputs: Any) -> Node:
+        """Add a step that hands on what another program made; it estimates nothing."""
+        return self._add(name, interface, places=[str(path) for path in files.files], **inputs)
 
     def _deliver(
         self, name: str, files: Mapping[Path, Source], sidecars: Mapping[Path, Any] | None = None
