@@ -266,4 +266,4 @@ def test_sessions_that_are_not_adopted_alike_are_told(folder):
         "ses-post, sub-01_ses-post_task-rest_bold.nii.gz: BOLD motion, BOLD to T1w,"
         " BOLD interpolation (native), confounds"
     )
-    assert scans.found.endswith("PET motion (the other files are not there)")
+    assert scans.found.endswith("PET motion (no other file of it is there)")

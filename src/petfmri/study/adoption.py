@@ -95,7 +95,7 @@ def uneven_problems(person: Participant, adopted: Adopted) -> list[Problem]:
         fullest = max(map(len, ways.values()))
         told = []
         for raw, way in ways.items():
-            why = "; ".join(adopted.unused.get(raw, ())) or "the other files are not there"
+            why = "; ".join(adopted.unused.get(raw, ())) or "no other file of it is there"
             reason = f" ({why})" if len(way) < fullest or adopted.unused.get(raw) else ""
             told.append(f"{session_of[raw]}, {raw.name}: {', '.join(way) or 'nothing'}{reason}")
         problems.append(
