@@ -144,6 +144,31 @@ def test_what_is_no_head_is_refused(
         extract_brain(make(anatomy.grid), template, GREEDY)
 
 
+@pytest.mark.parametrize(("value", "found"), [(0.0, "0 everywhere"), (np.nan, "not finite")])
+def test_an_image_without_values_is_refused(anatomy, template, value: float, found: str) -> None:
+    empty = nib.Nifti1Image(np.full(anatomy.grid.shape, value, dtype=np.float32), np.eye(4))
+    with pytest.raises(SegmentationError, match=found):
+        extract_brain(empty, template, GREEDY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("turn", [(30, 0, 0), (-30, 0, 0), (0, -30, 20)])
+def test_a_tilted_head_is_found(template, person, turn: tuple[float, float, float]) -> None:
+    head, true, _ = person
+    tilted = nib.Nifti1Image(head.dataobj, rigid((5, 0, 10), turn).matrix @ head.affine)
+    assert dice(voxels(extract_brain(tilted, template, GREEDY).mask), voxels(true)) > 0.95
+
+
+@pytest.mark.slow
+def test_another_contrast_is_refused(template, person) -> None:
+    """Like T2: what is dark in a T1w is bright."""
+    head, _, _ = person
+    data = np.asarray(head.dataobj)
+    inverse = np.where(data > 20, 260 - data, data).clip(0)
+    with pytest.raises(SegmentationError, match="resembles"):
+        extract_brain(nib.Nifti1Image(inverse, head.affine), template, GREEDY)
+
+
 @pytest.mark.slow
 def test_half_a_head_is_refused(template, person) -> None:
     head, _, _ = person

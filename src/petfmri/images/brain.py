@@ -30,8 +30,9 @@ BRAIN_CENTER = (0, -18, 5)  # of the template, RAS mm
 RIM_MM = 10.0  # of skull and scalp around the brain that helps to align it
 VOLUME_LIMITS_L = (0.9, 2.4)  # the template, larger than most people, has 1.9 L
 SCALE_LIMITS = (0.7, 1.35)  # template to person, along the axis that changes least and most
+START_LIMITS = (0.6, 1.5)  # the same before the warp, which can make up for some
 MIN_IN_VIEW = 0.95  # of the brain
-MIN_RESEMBLANCE = 0.5
+MIN_RESEMBLANCE = 0.6
 
 
 class Brain(NamedTuple):
@@ -66,7 +67,7 @@ def extract_brain(t1w: nib.Nifti1Image, template: Template, registration: Regist
     Raises
     ------
     SegmentationError
-        If both starts lead to a brain outside 0.9–2.4 L, one that is stretched or shrunk
+        If the image is empty, or both starts lead to a brain outside 0.9–2.4 L, one that is stretched or shrunk
         beyond human proportions, that lies more than 5 % outside the image, or that does not
         look like the template.
 
@@ -75,6 +76,7 @@ def extract_brain(t1w: nib.Nifti1Image, template: Template, registration: Regist
     Iglesias JE, Liu C-Y, Thompson PM, Tu Z. Robust brain extraction across datasets and
     comparison with publicly available methods. IEEE Trans Med Imaging 2011;30:1617-1634.
     """
+    _check_values(t1w)
     search = _Search(t1w, template, registration)
     complaints = []
     for find_start in (search.first_start, search.second_start):
@@ -118,6 +120,7 @@ class _Search:
         self.head = shrunk(t1w, SPACING_MM)
         self.model = shrunk(template.head, SPACING_MM)
         self.model_mask = shrunk(template.mask, SPACING_MM)
+        self.model_brain = grown(_crisp(self.model_mask), RIM_MM)
         self.template_mask = template.mask
         self.registration = registration
 
@@ -133,14 +136,14 @@ class _Search:
             Points of the T1w to points of the template.
         """
         near = self.registration.rigid(shrunk(self.model, ROUGH_MM), shrunk(self.head, ROUGH_MM))
-        return ~self.registration.affine(self.model, self.head, initial=near)
+        return ~self._affine(near)
 
     def second_start(self) -> Affine:
         """Do the same from several places, roughly, and go on from the best."""
         model, mask, head = (
             shrunk(image, ROUGH_MM) for image in (self.model, self.model_mask, self.head)
         )
-        mask = nib.Nifti1Image((np.asarray(mask.dataobj) >= 0.5).astype(np.uint8), mask.affine)
+        mask = _crisp(mask)
         center = centers_aligned(model, head)
         found = []
         for shift, turn in SECOND_STARTS:
@@ -152,11 +155,38 @@ class _Search:
         if not found:
             raise _implausible(self.t1w, f"no alignment from {len(SECOND_STARTS)} starts")
         best = max(found, key=lambda xfm: alignment_score(model, head, xfm, mask))
-        return ~self.registration.affine(self.model, self.head, initial=best)
+        return ~self._affine(best)
+
+    def _affine(self, near: Affine) -> Affine:
+        """Align by the whole head and by the brain alone; keep what fits the brain better.
+
+        By the whole head, a neck that the template lacks can press the brain together; by the
+        brain alone, the transform can slip from it.
+        """
+        found, complaints = [], []
+        for align in (self._by_head, self._by_brain):
+            try:
+                xfm = align(near)
+                _check_scales(self.t1w, xfm, START_LIMITS)
+                found.append(xfm)
+            except (RegistrationError, SegmentationError) as error:
+                complaints.append(error)
+        if not found:
+            raise complaints[0]
+        return max(
+            found, key=lambda xfm: alignment_score(self.model, self.head, xfm, self.model_brain)
+        )
+
+    def _by_head(self, near: Affine) -> Affine:
+        return self.registration.affine(self.model, self.head, initial=near)
+
+    def _by_brain(self, near: Affine) -> Affine:
+        mask = self.model_brain
+        near = self.registration.rigid(self.model, self.head, initial=near, fixed_mask=mask)
+        return self.registration.affine(self.model, self.head, initial=near, fixed_mask=mask)
 
     def brain(self, start: Affine) -> Brain:
         """Refine a start to a brain mask, or raise what is wrong with it."""
-        _check_scales(self.t1w, start)
         region = carry_mask(self.model_mask, start, Grid.of(self.head))
         _check_view(self.t1w, start, self.model_mask)
         region = grown(region, RIM_MM)
@@ -167,7 +197,9 @@ class _Search:
         _check_resemblance(self.t1w, head, resample(self.model, xfm, Grid.of(head)), coarse)
         mask = self._full_mask(xfm, coarse)
         _check_volume(self.t1w, mask)
-        return Brain(mask, xfm, _best_affine(xfm, coarse))
+        affine = _best_affine(xfm, coarse)
+        _check_scales(self.t1w, ~affine)
+        return Brain(mask, xfm, affine)
 
     def _full_mask(self, xfm: Transform, coarse: nib.Nifti1Image) -> nib.Nifti1Image:
         """Carry the template's mask onto the T1w; keep its largest piece, without holes."""
@@ -180,6 +212,10 @@ class _Search:
         full = np.zeros(grid.shape, dtype=np.uint8)
         full[box] = ndimage.binary_fill_holes(_largest_piece(carried > 0))
         return nib.Nifti1Image(full, grid.affine)
+
+
+def _crisp(mask: nib.Nifti1Image) -> nib.Nifti1Image:
+    return nib.Nifti1Image((np.asarray(mask.dataobj) >= 0.5).astype(np.uint8), mask.affine)
 
 
 def _best_affine(xfm: Transform, mask: nib.Nifti1Image) -> Affine:
@@ -199,10 +235,21 @@ def _largest_piece(mask: BoolArray) -> BoolArray:
     return np.asarray(labels == 1 + sizes[1:].argmax())
 
 
-def _check_scales(t1w: nib.Nifti1Image, affine: Affine) -> None:
-    matrix = (~affine).matrix[:3, :3]
+def _check_values(t1w: nib.Nifti1Image) -> None:
+    data = np.asarray(t1w.dataobj)
+    if not np.isfinite(data).all():
+        raise _implausible(t1w, "values that are not finite")
+    low, high = np.percentile(data, [0.5, 99.5])
+    if not high > low:
+        raise _implausible(t1w, f"an image that is {high:g} everywhere")
+
+
+def _check_scales(
+    t1w: nib.Nifti1Image, from_template: Affine, limits: tuple[float, float] = SCALE_LIMITS
+) -> None:
+    matrix = from_template.matrix[:3, :3]
     scales = np.linalg.svd(matrix, compute_uv=False)
-    low, high = SCALE_LIMITS
+    low, high = limits
     if scales.min() < low or scales.max() > high or np.linalg.det(matrix) < 0:
         raise _implausible(
             t1w, f"a brain {scales.min():.2f} to {scales.max():.2f} times the template's size"

@@ -24,6 +24,7 @@ from petfmri.images.transforms import Affine, Transform, rigid
 from petfmri.typing import FloatArray, IntArray
 
 HEAD_HEIGHT_MM = 150.0  # from the vertex down: what lies below is neck
+COARSEST_MM = 26.0  # voxel size of a level at which a head still shows how it is turned
 _RUN_GREEDY = "import sys; from picsl_greedy import Greedy3D; Greedy3D().execute(sys.argv[1])"
 
 
@@ -193,7 +194,7 @@ class Greedy:
             _greedy(
                 work,
                 f"-threads 1 -seed {self.seed} -a -dof {freedom} -m NMI {images} {masks} "
-                "-ia start.mat -n 100x50x10 -o result.mat",
+                f"-ia start.mat -n {_linear_levels(fixed)} -o result.mat",
             )
             matrix = np.loadtxt(work / "result.mat")
         if not np.isfinite(matrix).all() or not 0.2 < np.linalg.det(matrix) < 5:
@@ -204,6 +205,11 @@ class Greedy:
                 "look at both images, or start from another position",
             )
         return Affine(matrix)
+
+
+def _linear_levels(fixed: nib.Nifti1Image) -> str:
+    """Return iterations from coarse to fine: a head of few voxels has fewer levels."""
+    return "100x50x10" if Grid.of(fixed).spacing_mm.max() * 4 <= COARSEST_MM else "100x50"
 
 
 def centers_aligned(fixed: nib.Nifti1Image, moving: nib.Nifti1Image) -> Affine:

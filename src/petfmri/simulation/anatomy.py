@@ -104,7 +104,7 @@ def draw_head(
         start[planes] = is_start.reshape(shape)
     reference = deep_inside(tissue == WHITE, start, EROSION_MM, grid)
     shaded = t1w * bias_field(grid, bias_percent, rng)
-    noisy = _with_rician_noise(shaded, noise_percent / 100, rng)
+    noisy = rician_noise(shaded, noise_percent / 100, rng)
     return Head(
         grid, noisy, tissue, parcels, compartment, reference, to_template, center, n_regions
     )
@@ -186,7 +186,8 @@ def _deep_brightness(table: pd.DataFrame) -> FloatArray:
     return np.array(values)
 
 
-def _with_rician_noise(clean: FloatArray, sd: float, rng: np.random.Generator) -> FloatArray:
+def rician_noise(clean: FloatArray, sd: float, rng: np.random.Generator) -> FloatArray:
+    """Return the magnitude of an image whose two channels have noise of this SD."""
     real = clean + sd * rng.standard_normal(clean.shape, dtype=np.float32)
     imaginary = sd * rng.standard_normal(clean.shape, dtype=np.float32)
     return np.hypot(real, imaginary)
