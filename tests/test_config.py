@@ -105,3 +105,12 @@ def test_broken_files_give_one_clear_message(tmp_path, text, message):
 def test_an_absent_file_says_what_to_do(tmp_path):
     with pytest.raises(ConfigError, match="petfmri demo"):
         load_study(tmp_path / "none.yaml")
+
+
+def test_scans_that_are_aligned_already(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "name: a\noutput: out\nbids: raw\npet: {motion: off, coregistration: identity}\n"
+    )
+    pet = load_study(path).pet
+    assert (pet.motion, pet.coregistration) == ("off", "identity")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from nipype.interfaces.base import File, TraitedSpec, traits
 
-from petfmri.images.coregistration import SHIFT_MM, align_rigidly, keep_identity
+from petfmri.images.coregistration import SHIFT_MM, align_pet, keep_identity
 from petfmri.images.pet_motion import ScanMotion, no_motion, pet_motion
 from petfmri.images.registration import Greedy
 from petfmri.images.resampling import (
@@ -166,7 +166,7 @@ class CoregisterPet(Step):
     output_spec = CoregisterPetOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        align = keep_identity if self.inputs.method == "identity" else align_rigidly
+        align = keep_identity if self.inputs.method == "identity" else align_pet
         found = align(
             nib.load(self.inputs.reference),
             nib.load(self.inputs.t1w),
