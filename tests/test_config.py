@@ -122,3 +122,12 @@ def test_output_beside_other_derivatives_is_taken(tmp_path):
     text = "name: a\nbids: bids\noutput: deriv/mine\nderivatives: {fmriprep: deriv/fmriprep}\n"
     (tmp_path / "study.yaml").write_text(text)
     assert load_study(tmp_path / "study.yaml").output == tmp_path / "deriv/mine"
+
+
+def test_scans_that_are_aligned_already(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "name: a\noutput: out\nbids: raw\npet: {motion: off, coregistration: identity}\n"
+    )
+    pet = load_study(path).pet
+    assert (pet.motion, pet.coregistration) == ("off", "identity")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from nipype.interfaces.base import File, TraitedSpec, isdefined, traits
 
-from petfmri.images.coregistration import SHIFT_MM, align_rigidly, keep_identity
+from petfmri.images.coregistration import SHIFT_MM, align_pet, keep_identity
 from petfmri.images.pet_motion import ScanMotion, no_motion, pet_motion
 from petfmri.images.preprocessed import resample_scan
 from petfmri.images.registration import Greedy
@@ -181,7 +181,7 @@ class CoregisterPet(Step):
     output_spec = CoregisterPetOutputSpec
 
     def step(self, folder: Path) -> dict[str, Any]:
-        align = keep_identity if self.inputs.method == "identity" else align_rigidly
+        align = keep_identity if self.inputs.method == "identity" else align_pet
         found = align(
             load_canonical(self.inputs.reference),
             load_canonical(self.inputs.t1w),
