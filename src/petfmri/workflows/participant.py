@@ -15,6 +15,7 @@ from petfmri.interfaces.reference import BuildReference
 from petfmri.study.layout import Names
 from petfmri.study.names import bids_label
 from petfmri.workflows.build import Source, add, deliver
+from petfmri.workflows.t1w import one_t1w, t1w_sidecar
 from petfmri.workflows.values import BoldRun, PetScan, SessionScans, Settings
 
 TEMPLATE = "MNI152NLin2009cAsym"
@@ -28,6 +29,7 @@ def participant_workflow(
     output: Path,
     settings: Settings,
     lesions: Sequence[Path] = (),
+    further_t1w: Sequence[Path] = (),
 ) -> Workflow:
     """Build the workflow of one participant.
 
@@ -43,6 +45,8 @@ def participant_workflow(
     settings : Settings
     lesions : sequence of Path
         Masks on the T1w grid from which the reference region keeps away.
+    further_t1w : sequence of Path
+        Of the same person: with `t1w` they make one anatomy half way between all of them.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def participant_workflow(
         own, so that what fails in one leaves the results of the others.
     """
     builder = _Builder(Workflow(name=participant.replace("-", "_")), output, participant, settings)
-    builder.build(t1w, sessions, lesions)
+    builder.build([t1w, *further_t1w], sessions, lesions)
     return builder.workflow
 
 
@@ -83,7 +87,9 @@ class _Builder:
         )
         self.anatomy: _Anatomy
 
-    def build(self, t1w: Path, sessions: Sequence[SessionScans], lesions: Sequence[Path]) -> None:
+    def build(
+        self, t1w: Sequence[Path], sessions: Sequence[SessionScans], lesions: Sequence[Path]
+    ) -> None:
         """Add every step."""
         self.anatomy = self._anatomical(t1w, lesions)
         cleaned: dict[str, Node] = {}
@@ -106,7 +112,8 @@ class _Builder:
     ) -> None:
         deliver(self.workflow, name, files, sidecars)
 
-    def _anatomical(self, t1w: Path, lesions: Sequence[Path]) -> _Anatomy:
+    def _anatomical(self, paths: Sequence[Path], lesions: Sequence[Path]) -> _Anatomy:
+        t1w, masks = one_t1w(self.workflow, self.names, paths, lesions)
         brain = self._add("brain", anat.ExtractBrain(), mem_gb=1.5, in_file=t1w)
         mask = (brain, "mask")
         bias = self._add("bias", anat.CorrectBias(), mem_gb=1, in_file=t1w, brain_mask=mask)
@@ -130,7 +137,7 @@ class _Builder:
             atlas_table=str(self.settings.atlas_table or ""),
         )
         reference, *_ = [
-            self._reference(name, lesions, atlas, **in_place, brain_mask=mask)
+            self._reference(name, masks, atlas, **in_place, brain_mask=mask)
             for name in (self.settings.reference, *self.settings.other_references)
         ]
         self._deliver(
@@ -152,12 +159,11 @@ class _Builder:
                 self.names.anat("dseg", seg=self.names.seg): (atlas, "segmentation"),
                 self.names.anat("dseg", ".tsv", seg=self.names.seg): (atlas, "regions"),
             },
+            {self.names.anat("T1w", desc="preproc"): t1w_sidecar(self.names, paths)},
         )
         return _Anatomy(bias, brain, tissues, atlas, reference)
 
-    def _reference(
-        self, name: str, lesions: Sequence[Path], atlas: Node, **in_place: Source
-    ) -> Node:
+    def _reference(self, name: str, lesions: Any, atlas: Node, **in_place: Source) -> Node:
         reference = self._add(
             f"reference_{bids_label(name)}",
             BuildReference(),
@@ -167,7 +173,7 @@ class _Builder:
             regions=(atlas, "regions"),
             reference=name,
             patterns=list(self.settings.reference_regions),
-            lesions=[str(path) for path in lesions],
+            lesions=lesions,
             psf_mm=list(self.settings.psf_mm or ()),
         )
         entities = {"desc": "ref", "label": bids_label(name)}
