@@ -197,6 +197,7 @@ def _process(
             participant_workflow,
             person.id,
             t1w=person.t1w[0].path,
+            further_t1w=[scan.path for scan in person.t1w[1:]],
             lesions=person.lesions,
             adopted=adopted[person.id].anat,
             sessions=[
@@ -307,7 +308,7 @@ def _provenance(
     from petfmri.execution.provenance import provenance
 
     scans = [
-        *person.t1w[:1],
+        *person.t1w,
         *(scan for session in person.sessions for scan in (*session.pet, *session.bold)),
     ]
     paths = {scan.path for scan in scans} | {

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
-from nipype.interfaces.base import File, TraitedSpec, traits
+from nipype.interfaces.base import File, InputMultiObject, OutputMultiObject, TraitedSpec, traits
 
 from petfmri.atlases import load_atlas, load_template
 from petfmri.images.bias import correct_bias
 from petfmri.images.brain import extract_brain, template_affine
 from petfmri.images.erosion import deep_tissue
 from petfmri.images.labels import labels_in_grey
+from petfmri.images.midway import midway_t1w
 from petfmri.images.registration import Greedy
-from petfmri.images.resampling import Grid, carry_labels, sampled_warp
+from petfmri.images.resampling import Grid, carry_labels, carry_mask, sampled_warp
 from petfmri.images.template import normalise
 from petfmri.images.tissues import carry_tissues, segment_tissues
 from petfmri.images.transform_files import read_affine, read_warp, write_affine, write_warp
@@ -27,6 +28,42 @@ DEEP_WHITE_MM, DEEP_CSF_MM = 4.0, 2.0
 QUICK = "40x20x6"  # a brain mask asks for less than a parcellation
 FINEST_MM = 1.5  # of the warp to the template
 FIELD_MM = 2.0  # displacement fields are smooth: this spacing, or the image's, loses nothing
+
+
+class JoinT1wInputSpec(StepInputSpec):
+    in_files = InputMultiObject(File(exists=True), mandatory=True, desc="raw T1w of one person")
+    lesions = InputMultiObject(File(exists=True), desc="masks on the grid of the first T1w")
+
+
+class JoinT1wOutputSpec(TraitedSpec):
+    out_file = File(desc="their mean, half way between them")
+    xfms = OutputMultiObject(File, desc="points of the mean to points of each T1w")
+    lesions = OutputMultiObject(File, desc="the masks on the grid of the mean")
+
+
+class JoinT1w(Step):
+    """Make one T1w of several that favours no session."""
+
+    input_spec = JoinT1wInputSpec
+    output_spec = JoinT1wOutputSpec
+    resamples = True
+
+    def step(self, folder: Path) -> dict[str, Any]:
+        midway = midway_t1w([load_canonical(path) for path in self.inputs.in_files], Greedy())
+        nib.save(midway.t1w, folder / "T1w.nii.gz")
+        lesions = []
+        for number, path in enumerate(self.inputs.lesions or ()):
+            mask = carry_mask(load_canonical(path), midway.xfms[0], Grid.of(midway.t1w))
+            lesions.append(str(folder / f"lesion{number}.nii.gz"))
+            nib.save(mask, lesions[-1])
+        return {
+            "out_file": folder / "T1w.nii.gz",
+            "xfms": [
+                str(write_affine(xfm, folder / f"xfm{number}.txt"))
+                for number, xfm in enumerate(midway.xfms)
+            ],
+            "lesions": lesions,
+        }
 
 
 class CorrectBiasInputSpec(StepInputSpec):

@@ -14,6 +14,7 @@ from petfmri.study.adopted import TEMPLATE, AdoptedAnat
 from petfmri.study.names import bids_label
 from petfmri.workflows.build import Source
 from petfmri.workflows.steps import Anatomy, Steps
+from petfmri.workflows.t1w import one_t1w, t1w_sidecar
 
 ADOPTED = ("t1w", "mask", "grey", "white", "csf", "to_template", "from_template")
 
@@ -21,9 +22,13 @@ ADOPTED = ("t1w", "mask", "grey", "white", "csf", "to_template", "from_template"
 class AnatomicalBranch(Steps):
     """Adds bias field, brain, tissues, template, atlas and reference regions."""
 
-    def _anatomical(self, t1w: Path, lesions: Sequence[Path], adopted: AdoptedAnat) -> Anatomy:
+    def _anatomical(
+        self, paths: Sequence[Path], lesions: Sequence[Path], adopted: AdoptedAnat
+    ) -> Anatomy:
         kept = self._adopt(adopted)
-        t1w, brain = adopted.t1w or t1w, kept
+        raw = [adopted.t1w] if adopted.t1w else paths
+        t1w, masks = one_t1w(self.workflow, self.names, raw, lesions)
+        brain = kept
         if not adopted.mask:
             brain = self._add("brain", anat.ExtractBrain(), in_file=t1w)
         mask = (brain, "mask")
@@ -48,7 +53,7 @@ class AnatomicalBranch(Steps):
             atlas_table=str(self.settings.atlas_table or ""),
         )
         reference, *_ = [
-            self._reference(name, lesions, atlas, **in_place, brain_mask=mask)
+            self._reference(name, masks, atlas, **in_place, brain_mask=mask)
             for name in (self.settings.reference, *self.settings.other_references)
         ]
         self._deliver(
@@ -70,6 +75,9 @@ class AnatomicalBranch(Steps):
                 self.names.anat("dseg", seg=self.names.seg): (atlas, "segmentation"),
                 self.names.anat("dseg", ".tsv", seg=self.names.seg): (atlas, "regions"),
             },
+            {}
+            if kept
+            else {self.names.anat("T1w", desc="preproc"): t1w_sidecar(self.names, paths)},
         )
         return Anatomy(bias, brain, tissues, template, atlas, reference)
 
@@ -90,7 +98,7 @@ class AnatomicalBranch(Steps):
         return self._add("template", anat.Normalise(), **even, initial=(start, "xfm"))
 
     def _reference(
-        self, name: str, lesions: Sequence[Path], atlas: Node, **in_place: Source
+        self, name: str, lesions: list[str] | Source, atlas: Node, **in_place: Source
     ) -> Node:
         reference = self._add(
             f"reference_{bids_label(name)}",
@@ -100,7 +108,7 @@ class AnatomicalBranch(Steps):
             regions=(atlas, "regions"),
             reference=name,
             patterns=list(self.settings.reference_regions),
-            lesions=[str(path) for path in lesions],
+            lesions=lesions,
             psf_mm=list(self.settings.psf_mm or ()),
         )
         entities = {"desc": "ref", "label": bids_label(name)}

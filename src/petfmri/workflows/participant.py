@@ -25,6 +25,7 @@ def participant_workflow(
     settings: Settings,
     lesions: Sequence[Path] = (),
     adopted: AdoptedAnat | None = None,
+    further_t1w: Sequence[Path] = (),
 ) -> Workflow:
     """Build the workflow of one participant.
 
@@ -42,6 +43,8 @@ def participant_workflow(
         Masks on the T1w grid from which the reference region keeps away.
     adopted : AdoptedAnat, optional
         What of the anatomy another program has made already; that of a scan is with the scan.
+    further_t1w : sequence of Path
+        Of the same person: with `t1w` they make one anatomy half way between all of them.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def participant_workflow(
     workflow = Workflow(name=participant.replace("-", "_"))
     kept = adopted or AdoptedAnat()
     builder = _Builder(workflow, output, participant, settings, kept.t1w or t1w)
-    builder.build(t1w, sessions, lesions, kept)
+    builder.build([t1w, *further_t1w], sessions, lesions, kept)
     return workflow
 
 
@@ -61,7 +64,7 @@ class _Builder(AnatomicalBranch, PetBranch, BoldBranch, QualityBranch):
 
     def build(
         self,
-        t1w: Path,
+        t1w: Sequence[Path],
         sessions: Sequence[SessionScans],
         lesions: Sequence[Path],
         adopted: AdoptedAnat,
