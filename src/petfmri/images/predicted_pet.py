@@ -6,10 +6,11 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
+from petfmri.images.cropping import box_around, cropped, shrunk
 from petfmri.images.frame_alignment import FWHM_TO_SIGMA, FrameAligner
-from petfmri.images.resampling import Grid
+from petfmri.images.resampling import Grid, carry_mask
 from petfmri.images.transforms import Affine
-from petfmri.typing import BoolArray, FloatArray, IntArray
+from petfmri.typing import BoolArray, FloatArray
 
 PSF_MM = 5.5  # resolution that the prediction has; errors of 3 mm hardly matter
 _CLASSES = 8  # of T1w intensity in the brain, equally large
@@ -48,6 +49,10 @@ def refine_by_prediction(
     Affine
         `xfm` itself when no refinement is found, or only one of more than 4 mm.
     """
+    near = carry_mask(moving_mask, xfm, Grid.of(fixed))
+    if not np.asarray(near.dataobj).any():
+        return xfm
+    fixed = cropped(fixed, box_around(near, 2 * PSF_MM))
     pet = np.asarray(fixed.dataobj, dtype=np.float32)
     classes, affine = _blurred_classes(moving, moving_mask)
     refined = xfm
@@ -80,24 +85,22 @@ def _blurred_classes(
     affine : array of shape (4, 4)
         Of the maps.
     """
+    box = box_around(mask, 3 * PSF_MM)
+    t1w, mask = cropped(t1w, box), cropped(mask, box)
     inside = np.asarray(mask.dataobj) > 0
     values = np.asarray(t1w.dataobj, dtype=np.float32)
     edges = np.quantile(values[inside], np.linspace(0, 1, _CLASSES + 1)[1:-1])
     number = np.where(inside, np.digitize(values, edges) + 1, 0)
-    steps = np.maximum(_SPACING_MM // Grid.of(t1w).spacing_mm, 1).astype(int)
-    affine = t1w.affine @ np.diag([*steps, 1.0])
-    affine[:3, 3] += t1w.affine[:3, :3] @ ((steps - 1) / 2)
-    sigma = PSF_MM * FWHM_TO_SIGMA / (Grid.of(t1w).spacing_mm * steps)
-    shares = (_block_means(number == one, steps) for one in range(_CLASSES + 1))
-    return [ndimage.gaussian_filter(share, sigma, mode="nearest") for share in shares], affine
-
-
-def _block_means(where: BoolArray, steps: IntArray) -> FloatArray:
-    """Average blocks of voxels; what is left over at the far ends is dropped."""
-    x, y, z = (size // step for size, step in zip(where.shape, steps, strict=True))
-    a, b, c = (int(step) for step in steps)
-    blocks = where[: x * a, : y * b, : z * c].reshape(x, a, y, b, z, c)
-    return np.asarray(blocks.mean(axis=(1, 3, 5), dtype=np.float32))
+    shares = [
+        shrunk(nib.Nifti1Image((number == one).astype(np.uint8), t1w.affine), _SPACING_MM)
+        for one in range(_CLASSES + 1)
+    ]
+    sigma = PSF_MM * FWHM_TO_SIGMA / Grid.of(shares[0]).spacing_mm
+    blurred = [
+        ndimage.gaussian_filter(np.asarray(share.dataobj), sigma, mode="nearest", truncate=3)
+        for share in shares
+    ]
+    return blurred, shares[0].affine
 
 
 def _read(part: FloatArray, voxels: FloatArray, shape: tuple[int, ...]) -> FloatArray:
