@@ -104,8 +104,8 @@ class FrameAligner:
         self.center: FloatArray = np.asarray(self.points.mean(axis=0))
         around = self.points - self.center
         self.values = smooth[tuple(voxels.T)].astype(float)
-        rises: list[FloatArray] = list(np.gradient(smooth))
-        slopes = np.stack([rise[tuple(voxels.T)] for rise in rises], axis=1)
+        rises = [_spline_slope(smooth, axis)[tuple(voxels.T)] for axis in range(3)]
+        slopes = np.stack(rises, axis=1)
         slopes = slopes.astype(float) @ self.to_voxels[:3, :3]
         self.slopes = np.column_stack([slopes, np.cross(around, slopes)])
         self.reach = float(np.sqrt((around**2).sum(axis=1).max()))
@@ -203,6 +203,16 @@ def _projector(design: FloatArray, weights: FloatArray) -> FloatArray:
     """Return what turns values into the coefficients of their weighted fit."""
     weighted = design.T * weights
     return np.asarray(np.linalg.pinv(weighted @ design, hermitian=True) @ weighted)
+
+
+def _spline_slope(volume: FloatArray, axis: int) -> FloatArray:
+    """Return the slope per voxel of the cubic spline through the voxels along one axis.
+
+    Differences of neighbours would be too flat where structures are not much wider than a voxel,
+    and steps that divide by them too long.
+    """
+    coefficients = ndimage.spline_filter1d(volume, 3, axis, np.float32, "mirror")
+    return np.asarray(np.gradient(coefficients, axis=axis))
 
 
 def _lattice(mask: BoolArray, samples: int) -> IntArray:
