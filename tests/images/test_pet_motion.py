@@ -69,9 +69,6 @@ class Passes:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def __contains__(self, frame: object) -> bool:
-        raise AssertionError("frames are only iterated")
-
     def __iter__(self) -> Iterator[np.ndarray]:
         self.passes += 1
         yield from self.frames
@@ -96,7 +93,9 @@ def test_voxels_as_wide_as_the_smoothing(anatomy) -> None:
     assert found.borrowed == []
     gauge = ~found.transforms[0] @ moves[0]
     for estimate, truth in zip(found.transforms, moves, strict=True):
-        assert distance_mm(estimate @ gauge, truth, anatomy.brain_points) < 0.6  # a tenth of a voxel
+        assert (
+            distance_mm(estimate @ gauge, truth, anatomy.brain_points) < 0.6
+        )  # a tenth of a voxel
 
 
 def test_slope_is_that_of_the_spline() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from petfmri.errors import InputError
 from petfmri.images.frame_alignment import FWHM_TO_SIGMA, AlignedFrame, FrameAligner
 from petfmri.images.motion import aligned_mean, believed, signal_mask
 from petfmri.images.transforms import Affine, rigid, rigid_parameters
-from petfmri.typing import FloatArray, IntArray
+from petfmri.typing import FloatArray, Frames, IntArray
 
 _SPACING = 0.7  # of smoothed copies, in units of their smoothing
 _FIRST, _SAMPLES = 3000, 12000  # voxels that a fit looks at: for the reference, for the result
@@ -57,7 +57,7 @@ class ScanMotion:
 
 
 def pet_motion(
-    frames: Collection[FloatArray],
+    frames: Frames,
     affine: FloatArray,
     *,
     durations_s: FloatArray,
@@ -122,9 +122,7 @@ def pet_motion(
     )
 
 
-def no_motion(
-    frames: Collection[FloatArray], affine: FloatArray, *, durations_s: FloatArray
-) -> ScanMotion:
+def no_motion(frames: Frames, affine: FloatArray, *, durations_s: FloatArray) -> ScanMotion:
     """Take the frames as they are, for scans that were aligned before.
 
     Returns
@@ -166,7 +164,7 @@ def _late(durations: FloatArray) -> FloatArray:
 
 
 def _smoothed_copies(
-    frames: Collection[FloatArray], affine: FloatArray, fwhm_mm: float
+    frames: Frames, affine: FloatArray, fwhm_mm: float
 ) -> tuple[list[FloatArray], FloatArray]:
     """Smooth every frame and keep each second, third, ... voxel, as many as matter.
 

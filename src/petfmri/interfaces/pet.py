@@ -54,9 +54,6 @@ class _Scan:
     def __len__(self) -> int:
         return len(self.volumes)
 
-    def __contains__(self, frame: object) -> bool:
-        return any(frame is one for one in self)
-
     def __iter__(self) -> Iterator[FloatArray]:
         """Yield each frame in kBq/mL, decay-corrected to the injection."""
         for frame, factor in zip(self.volumes, self.factors, strict=True):
