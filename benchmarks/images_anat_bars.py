@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Any, NamedTuple
 
 import image_tools as tools
@@ -86,45 +85,51 @@ def _at_least(name: str, value: float, limit: float) -> Bar:
 # ------------------------------------------------------------------------------ simulated heads
 
 
-@cache
-def _head(seed: int) -> Head:
-    return draw_head(load_phantom(1.0), 1.0, 20.0, 3.0, np.random.default_rng(seed))
+class OfHead(NamedTuple):
+    """What came of one simulated head."""
+
+    errors: np.ndarray  # mm, of points of the brain
+    overlaps: tuple[float, float, float]  # Dice of brain, GM, WM
+    ours: tuple[float, float, float]  # mean error mm, wall s, CPU s
+    peer: tuple[float, float, float] | None
 
 
 def simulated() -> Iterator[Bar]:
     """Six heads of 1 mm; the truth is the tissue label of each voxel in the simulator."""
-    errors, overlaps, ours, peers = [], [], [], []
-    for number, seed in enumerate(SEEDS):
-        head = _head(seed)
-        found = _branch(nib.Nifti1Image(head.t1w, head.grid.affine))
-        of_brain = np.isin(head.tissue, (CSF, GREY, WHITE))
-        points = tools.brain_points(nib.Nifti1Image(of_brain.astype(np.uint8), head.grid.affine))
-        true = head.to_template.map(points)
-        errors.append(tools.distances_mm(found.xfm.map(points), true))
-        overlaps.append(
-            (
-                _dice(_above(found.brain.mask), of_brain),
-                _dice(_above(found.tissues.gm), head.tissue == GREY),
-                _dice(_above(found.tissues.wm), head.tissue == WHITE),
-            )
-        )
-        if number < AGAINST_SYN:
-            peer = _syn(found, points)
-            ours.append((errors[-1].mean(), found.wall_s, found.cpu_s))
-            peers.append(
-                (tools.distances_mm(peer.mapped[0], true).mean(), peer.wall_s[0], peer.cpu_s[0])
-            )
-        _head.cache_clear()
-    yield from _template_bars(errors, np.mean(ours, axis=0), np.mean(peers, axis=0))
+    heads = tools.each(_of_head, SEEDS)
+    errors = [head.errors for head in heads]
+    ours = np.mean([head.ours for head in heads if head.peer], axis=0)
+    yield from _template_bars(errors, ours, np.mean([h.peer for h in heads if h.peer], axis=0))
+    overlaps = np.transpose([head.overlaps for head in heads])
     for name, values, limit in zip(
-        ("brain", "GM", "WM"), np.transpose(overlaps), (0.97, 0.90, 0.90), strict=True
+        ("brain", "GM", "WM"), overlaps, (0.97, 0.90, 0.90), strict=True
     ):
         yield _at_least(f"6 simulated heads: {name} Dice, lowest", float(values.min()), limit)
 
 
-def _syn(found: Anatomy, points: np.ndarray) -> tools.Found:
+def _of_head(seed: int) -> OfHead:
+    head = draw_head(load_phantom(1.0), 1.0, 20.0, 3.0, np.random.default_rng(seed))
+    found = _branch(nib.Nifti1Image(head.t1w, head.grid.affine))
+    of_brain = np.isin(head.tissue, (CSF, GREY, WHITE))
+    points = tools.brain_points(nib.Nifti1Image(of_brain.astype(np.uint8), head.grid.affine))
+    true = head.to_template.map(points)
+    errors = tools.distances_mm(found.xfm.map(points), true)
+    overlaps = (
+        _dice(_above(found.brain.mask), of_brain),
+        _dice(_above(found.tissues.gm), head.tissue == GREY),
+        _dice(_above(found.tissues.wm), head.tissue == WHITE),
+    )
+    peer = None
+    if seed in SEEDS[:AGAINST_SYN]:
+        syn = _syn(found, points, seed)
+        mean = float(tools.distances_mm(syn.mapped[0], true).mean())
+        peer = (mean, float(syn.wall_s[0]), float(syn.cpu_s[0]))
+    return OfHead(errors, overlaps, (float(errors.mean()), found.wall_s, found.cpu_s), peer)
+
+
+def _syn(found: Anatomy, points: np.ndarray, seed: int) -> tools.Found:
     """Register with antspyx SyN, brain to brain, the bias field and the skull taken off for it."""
-    fixed, moving = tools.WORK / "t1w_brain.nii.gz", tools.WORK / "template_brain.nii.gz"
+    fixed, moving = (tools.WORK / f"{name}_{seed}.nii.gz" for name in ("t1w", "template"))
     inside = np.asarray(found.brain.mask.dataobj) > 0
     brain = np.asarray(found.t1w.dataobj) * inside
     nib.save(nib.Nifti1Image(brain.astype(np.float32), found.t1w.affine), fixed)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import nibabel as nib
 import numpy as np
 from bars import Bar, at_most, holds
-from image_tools import WORK, Job, antspyx, distances_mm
+from image_tools import WORK, Job, antspyx, distances_mm, each
 
 from petfmri.images.boundary import refine
 from petfmri.images.coregistration import align_rigidly
@@ -217,16 +217,10 @@ def against_antspyx(run: Series, fixed: np.ndarray, own_s: float) -> Iterator[Ba
 
 def alignment() -> Iterator[Bar]:
     """BOLD to T1w from 20 poses of the head in the scanner."""
-    found, brain, peers = [], person().brain, []
-    for number in range(STARTS):
-        rng = stream(SEED, "bold", 200 + number)
-        offset = head_offset(
-            rng.uniform(0, WITHIN_MM), rng.uniform(0, WITHIN_DEG), person().head.center, rng
-        )
-        epi = reference(offset, rng)
-        found.append(epi.errors(aligned(epi), brain))
-        if number < PEER_STARTS:
-            peers.append(epi)
+    person(), contrast()
+    starts = each(_of_start, range(STARTS))
+    found = [errors for _, errors in starts]
+    peers = [epi for epi, _ in starts[:PEER_STARTS]]
     means, p95 = np.mean(found, axis=1), np.percentile(found, 95, axis=1)
     n = int((p95 <= 3).sum())
     yield holds("BOLD to T1w, 20 starts: converged (p95 below a voxel)", n, "20", n == STARTS)
@@ -236,6 +230,13 @@ def alignment() -> Iterator[Bar]:
     yield at_most(
         f"BOLD to T1w, mean error, against antspyx ({PEER_STARTS} starts)", own, theirs, "mm"
     )
+
+
+def _of_start(number: int) -> tuple[Epi, np.ndarray]:
+    rng = stream(SEED, "bold", 200 + number)
+    distance, turn = rng.uniform(0, WITHIN_MM), rng.uniform(0, WITHIN_DEG)
+    epi = reference(head_offset(distance, turn, person().head.center, rng), rng)
+    return epi, epi.errors(aligned(epi), person().brain)
 
 
 def aligned(epi: Epi) -> Affine:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import nibabel as nib
 import numpy as np
 from bars import Bar, at_most, holds
-from image_tools import WORK, Job, antspyx, brain_points, distances_mm
+from image_tools import WORK, Job, antspyx, brain_points, distances_mm, each
 
 from petfmri.images.coregistration import align_pet
 from petfmri.images.motion import aligned_mean
@@ -79,30 +79,40 @@ def _simulated(seed: int = 1) -> Simulated:
 # -------------------------------------------------------------------------------------- motion
 
 
+class OfScan(NamedTuple):
+    """The motion found in a scan."""
+
+    found: ScanMotion
+    there: np.ndarray  # the simulated points in the reference found
+    p95: np.ndarray  # of each frame, mm
+    cpu_s: float
+
+
 def motion() -> Iterator[Bar]:
     """Errors of five scans; what is judged is their median, and each of them is told."""
-    worst: dict[str, list[float]] = {"after": [], "before": []}
-    for seed in SCANS:
-        case = _simulated(seed)
-        cpu = time.process_time()
-        found = pet_motion(case.volumes, case.volumes.affine, durations_s=PRESET.frame_duration_s)
-        cpu = time.process_time() - cpu
-        there = _same_origin(found, case)
-        errors = [
-            distances_mm(move.map(there), true.map(case.points))
-            for move, true in zip(found.transforms, case.true, strict=True)
-        ]
-        p95 = np.percentile(errors, 95, axis=1)
-        early = np.cumsum(PRESET.frame_duration_s) <= EARLY_S
-        worst["after"].append(float(p95[~early].max()))
-        worst["before"].append(float(p95[early].max()))
-        if seed == 1:
-            yield from _against_antspyx(case, found, there, p95, cpu)
-    for when, limit in (("after", 0.4), ("before", 0.7)):
+    _simulated()
+    scans = each(_of_scan, SCANS)
+    early = np.cumsum(PRESET.frame_duration_s) <= EARLY_S
+    for when, frames, limit in (("after", ~early, 0.4), ("before", early, 0.7)):
+        worst = [float(scan.p95[frames].max()) for scan in scans]
         name = f"PET motion: p95 of the worst frame {when} 2 min"
-        yield at_most(f"{name}, median of {len(SCANS)} scans", np.median(worst[when]), limit, "mm")
-        each = ", ".join(f"{value:.2f}" for value in worst[when])
-        yield holds(f"{name}, each scan", f"{each} mm", "-", True)
+        yield at_most(f"{name}, median of {len(SCANS)} scans", float(np.median(worst)), limit, "mm")
+        told = ", ".join(f"{value:.2f}" for value in worst)
+        yield holds(f"{name}, each scan", f"{told} mm", "-", True)
+    yield from _against_antspyx(_simulated(), scans[0])
+
+
+def _of_scan(seed: int) -> OfScan:
+    case = _simulated(seed)
+    cpu = time.process_time()
+    found = pet_motion(case.volumes, case.volumes.affine, durations_s=PRESET.frame_duration_s)
+    cpu = time.process_time() - cpu
+    there = _same_origin(found, case)
+    errors = [
+        distances_mm(move.map(there), true.map(case.points))
+        for move, true in zip(found.transforms, case.true, strict=True)
+    ]
+    return OfScan(found, there, np.percentile(errors, 95, axis=1), cpu)
 
 
 def _same_origin(found: ScanMotion, case: Simulated) -> np.ndarray:
@@ -118,15 +128,13 @@ def _same_origin(found: ScanMotion, case: Simulated) -> np.ndarray:
     return one @ turn + mean.mean(axis=0)
 
 
-def _against_antspyx(
-    case: Simulated, found: ScanMotion, there: np.ndarray, p95: np.ndarray, cpu: float
-) -> Iterator[Bar]:
+def _against_antspyx(case: Simulated, ours: OfScan) -> Iterator[Bar]:
     fixed, moving = WORK / "bars_petref.nii.gz", WORK / "bars_frames.nii.gz"
-    nib.save(nib.Nifti1Image(found.reference, case.volumes.affine), fixed)
+    nib.save(nib.Nifti1Image(ours.found.reference, case.volumes.affine), fixed)
     frames = case.scan.frames[..., PEER_FRAMES].astype(np.float32)
     nib.save(nib.Nifti1Image(frames, case.scan.grid.affine), moving)
-    (peer,) = antspyx([Job("Rigid", fixed, moving, there)])
-    per_frame = cpu / len(case.volumes)
+    (peer,) = antspyx([Job("Rigid", fixed, moving, ours.there)])
+    per_frame = ours.cpu_s / len(case.volumes)
     ratio = float(np.median(peer.cpu_s)) / per_frame
     yield holds(
         f"PET motion: CPU per frame, antspyx ({np.median(peer.cpu_s):.1f} s) over ours "
@@ -139,7 +147,7 @@ def _against_antspyx(
     theirs = np.percentile(distances_mm(peer.mapped, true), 95, axis=1)
     for frame, value in zip(PEER_FRAMES, theirs, strict=True):
         name = f"PET motion: p95 of frame {frame}, ours (antspyx {value:.2f} mm)"
-        yield holds(name, f"{p95[frame]:.2f} mm", "-", True)
+        yield holds(name, f"{ours.p95[frame]:.2f} mm", "-", True)
 
 
 # -------------------------------------------------------------------------------------- memory
@@ -180,6 +188,15 @@ def memory() -> Iterator[Bar]:
 # ------------------------------------------------------------------------------ coregistration
 
 
+class OfStart(NamedTuple):
+    """PET to T1w from one place of the T1w in the world."""
+
+    errors: np.ndarray
+    wall_s: float
+    place: Affine  # points of the simulated T1w to where it lies
+    truth: np.ndarray  # where the points lie
+
+
 def coregistration() -> Iterator[Bar]:
     case = _simulated()
     middle = PRESET.frame_start_s + PRESET.frame_duration_s / 2
@@ -187,31 +204,16 @@ def coregistration() -> Iterator[Bar]:
     reference = nib.Nifti1Image(
         aligned_mean(case.volumes, case.volumes.affine, case.true, late), case.volumes.affine
     )
-    rng = np.random.default_rng(1)
-    errors, walls, jobs, truths = [], [], [], []
-    for number in range(STARTS):
-        center = case.points.mean(axis=0)
-        away = head_offset(rng.uniform(0, 15), rng.uniform(0, 15), center, rng)
-        place = away @ case.scan.from_pet_to_t1w  # T1w points to where the scan has them, and away
-        t1w, brain = (
-            nib.Nifti1Image(np.asarray(image.dataobj), place.matrix @ image.affine)
-            for image in (case.t1w, case.brain)
-        )
-        wall = time.perf_counter()
-        found = align_pet(reference, t1w, moving_mask=brain, registration=Greedy())
-        walls.append(time.perf_counter() - wall)
-        truth = away.map(case.points)
-        errors.append(distances_mm(found.xfm.map(case.points), truth))
-        if number < PEER_STARTS:
-            jobs.append(_job(number, reference, t1w, brain, case.points))
-            truths.append(truth)
+    starts = each(functools.partial(_of_start, reference), range(STARTS))
+    errors, walls = [start.errors for start in starts], [start.wall_s for start in starts]
     mean, worst = float(np.mean(errors)), float(np.percentile(errors, 95, axis=1).max())
     far = sum(float(error.mean()) > 2 for error in errors)
     yield holds(f"PET to T1w: of {STARTS} starts, not converged", far, "0", far == 0)
     yield at_most("PET to T1w: mean error", mean, 0.4, "mm")
     yield at_most("PET to T1w: worst p95 of a start", worst, 0.8, "mm")
-    peers = antspyx(jobs)
-    theirs = [distances_mm(p.mapped[0], true) for p, true in zip(peers, truths, strict=True)]
+    chosen = starts[:PEER_STARTS]
+    peers = antspyx([_job(number, reference, start) for number, start in enumerate(chosen)])
+    theirs = [distances_mm(p.mapped[0], s.truth) for p, s in zip(peers, chosen, strict=True)]
     ours = float(np.mean(errors[:PEER_STARTS]))
     peer = float(np.mean(theirs))
     name = f"PET to T1w: mean of {PEER_STARTS} starts (antspyx Rigid {peer:.2f} mm)"
@@ -221,19 +223,36 @@ def coregistration() -> Iterator[Bar]:
     yield holds(name, f"{np.median(walls):.1f} s", "-", True)
 
 
-def _job(
-    number: int,
-    reference: nib.Nifti1Image,
-    t1w: nib.Nifti1Image,
-    brain: nib.Nifti1Image,
-    points: np.ndarray,
-) -> Job:
+def _of_start(reference: nib.Nifti1Image, number: int) -> OfStart:
+    case, rng = _simulated(), np.random.default_rng([1, number])
+    center = case.points.mean(axis=0)
+    away = head_offset(rng.uniform(0, 15), rng.uniform(0, 15), center, rng)
+    place = away @ case.scan.from_pet_to_t1w
+    t1w, brain = _placed(place)
+    wall = time.perf_counter()
+    found = align_pet(reference, t1w, moving_mask=brain, registration=Greedy())
+    wall = time.perf_counter() - wall
+    truth = away.map(case.points)
+    return OfStart(distances_mm(found.xfm.map(case.points), truth), wall, place, truth)
+
+
+def _placed(place: Affine) -> list[nib.Nifti1Image]:
+    """The T1w and the brain of the simulated head, elsewhere in the world."""
+    case = _simulated()
+    return [
+        nib.Nifti1Image(np.asarray(image.dataobj), place.matrix @ image.affine)
+        for image in (case.t1w, case.brain)
+    ]
+
+
+def _job(number: int, reference: nib.Nifti1Image, start: OfStart) -> Job:
     """The same pair for antspyx, skull-stripped as ours is."""
     fixed, moving = WORK / "bars_pet_fixed.nii.gz", WORK / f"bars_t1w_{number}.nii.gz"
     nib.save(reference, fixed)
+    t1w, brain = _placed(start.place)
     data = np.asarray(t1w.dataobj) * (np.asarray(brain.dataobj) > 0)
     nib.save(nib.Nifti1Image(data.astype(np.float32), t1w.affine), moving)
-    return Job("Rigid", fixed, moving, points)
+    return Job("Rigid", fixed, moving, _simulated().points)
 
 
 MEASURES = [motion, memory, coregistration]
