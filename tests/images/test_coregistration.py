@@ -107,7 +107,7 @@ def test_identity_is_kept_and_confirmed_where_it_holds(pair):
     _, moving, mask, _ = pair
     found = keep_identity(moving, moving, moving_mask=mask, registration=Engine(Affine()))
     assert found.xfm.is_identity and found.starts == 0 and found.notes == ()
-    assert found.is_clear
+    assert found.is_clear and found.displacement_mm == 0
 
 
 def test_identity_is_kept_but_contradicted_where_it_does_not_hold(pair):
@@ -115,6 +115,7 @@ def test_identity_is_kept_but_contradicted_where_it_does_not_hold(pair):
     found = keep_identity(fixed, moving, moving_mask=mask, registration=Engine(truth))
     assert found.xfm.is_identity
     assert "a registration displaces the brain by" in found.notes[-1]
+    assert found.displacement_mm is not None and found.displacement_mm > 2
     lost = keep_identity(fixed, moving, moving_mask=mask, registration=Engine(wrong(truth)))
     assert lost.xfm.is_identity and "no registration" in lost.notes[-1]
 

@@ -70,6 +70,10 @@ def test_order_does_not_matter(anatomy, scans, joined: Midway) -> None:
     assert Grid.of(other.t1w).shape == Grid.of(joined.t1w).shape
 
 
+def test_agreement_is_that_of_one_person(joined: Midway) -> None:
+    assert 0.85 < joined.agreement < 1
+
+
 def test_noise_shrinks_and_brightness_is_shared(anatomy, scans, joined: Midway) -> None:
     """White matter, deep inside: the mean of two is less noisy than either."""
     mean = np.asarray(joined.t1w.dataobj)

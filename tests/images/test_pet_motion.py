@@ -98,6 +98,26 @@ def test_voxels_as_wide_as_the_smoothing(anatomy) -> None:
         )  # a tenth of a voxel
 
 
+def test_noisy_frames_do_not_hold_on_to_their_own_noise(anatomy) -> None:
+    """A jump of 5 mm before the last two of six frames; each was part of its own reference."""
+    grid = anatomy.grid.spaced(4.0)
+    image = anatomy.weighted(gm=10, wm=3, csf=0.5, rest=1)
+    moves = [*[Affine()] * 4, *[move(2, 4, 2, 1, 0, 1)] * 2]
+    frames = [
+        np.asarray(acquired(image, pose, grid, noise=8, seed=seed).dataobj)
+        for seed, pose in enumerate(moves)
+    ]
+    found = pet_motion(frames, grid.affine, durations_s=np.full(6, 300.0))
+    assert found.borrowed == []
+    jumps = [
+        ~found.transforms[first] @ found.transforms[last] for first in (2, 3) for last in (4, 5)
+    ]
+    errors = [distance_mm(jump, moves[-1], anatomy.brain_points) for jump in jumps]
+    expected = np.hypot(found.expected_error_mm[3], found.expected_error_mm[4])
+    assert np.mean(errors) < 2 * expected
+    assert np.mean(found.expected_error_mm) > 0.1
+
+
 def test_slope_is_that_of_the_spline() -> None:
     """Of a wave of six voxels: neighbours' differences give 0.83 of it."""
     wave = 2 * np.pi / 6

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from petfmri.study.files import write_table
+from petfmri.study.files import write_json, write_table
 from petfmri.study.layout import Names
 from petfmri.study.quality import QUALITY_COLUMNS, SCORES, Score, quality_table
 
@@ -41,6 +41,9 @@ def test_every_step_has_its_rows(names):
         std_dvars=[np.nan, 5.0, 1.5],
         non_steady_state_outlier00=[1.0, 0, 0],
     )
+    delivered(names.anat("metrics", ".tsv", desc="midway"), t1w_agreement=[0.8])
+    xfm = names.pet("ses-pre", "xfm", ".json", from_="T1w", to="petref", mode="image")
+    write_json({"RegistrationDisplacement_mm": 4.0}, xfm)
     table = quality_table(names, {"ses-pre": ["1", "2"]})
     assert list(table) == list(QUALITY_COLUMNS)
     found = table.set_index(["image", "score"])
@@ -50,6 +53,8 @@ def test_every_step_has_its_rows(names):
     assert found.loc[("pet", "fd_mean"), "value"] == pytest.approx(0.2)
     assert found.loc[("bold", "dvars_std_mean"), "value"] == 1.5  # after the dummy
     assert found.loc[("bold", "fd_max"), "run"] == "2"
+    assert found.loc[("pet", "identity_mm"), "flag"] == "above 2"
+    assert found.loc[("T1w", "t1w_agreement"), "flag"] == "below 0.85"
     assert set(table["score"]) <= set(SCORES)
 
 

@@ -36,6 +36,9 @@ class RigidAlignment:
         How many starts were tried; the last of them led here. 0: none, the transform was given.
     notes : tuple of str
         Why the earlier starts were given up, or what speaks against a given transform.
+    displacement_mm : float or None
+        Of a given transform: how far a registration that scores better moves the brain, on
+        average; 0 if none does.
     """
 
     xfm: Affine
@@ -43,6 +46,7 @@ class RigidAlignment:
     shifted_score: float
     starts: int
     notes: tuple[str, ...] = ()
+    displacement_mm: float | None = None
 
     @property
     def is_clear(self) -> bool:
@@ -165,12 +169,13 @@ def keep_identity(
         np.argwhere(np.asarray(moving_mask.dataobj) > 0).astype(float)
     )
     moved = float(np.linalg.norm((~other.xfm).map(brain) - brain, axis=1).mean())
-    if moved > IDENTITY_MM and other.score > score:
+    moved = moved if other.score > score else 0.0
+    if moved > IDENTITY_MM:
         notes += (
             f"a registration displaces the brain by {moved:.1f} mm and scores {other.score:.3f}, "
             f"identity {score:.3f}",
         )
-    return replace(identity, notes=notes)
+    return replace(identity, notes=notes, displacement_mm=moved)
 
 
 def _masked(image: nib.Nifti1Image, mask: nib.Nifti1Image) -> nib.Nifti1Image:

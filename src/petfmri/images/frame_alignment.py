@@ -20,6 +20,7 @@ BELIEVED_MM = 1.0  # expected error beyond which the motion of a frame is not be
 _COARSE = 4  # thinning of these while steps are long
 _LONG_MM, _CONVERGED_MM = 0.05, 5e-3
 _STEPS = 30
+_STEP_MM = 0.5  # over which the slopes of a frame are taken
 _LEAST_SEEN = 0.3  # share of the reference that a frame must contain
 _DEGREE, _WAVE_MM = 3, 30.0  # of a scale that varies; what is small against it varies less
 _BLOCK_MM = 20.0  # noise and mismatch are taken for unrelated beyond this distance
@@ -56,7 +57,8 @@ class FrameAligner:
 
     The expected error comes from the residuals themselves: their products with the slopes are
     added up within blocks wider than any correlation of the noise, and only between blocks are
-    they taken for independent.
+    they taken for independent. It holds for noisy references as long as the frame is no part of
+    them.
 
     Parameters
     ----------
@@ -162,6 +164,9 @@ class FrameAligner:
             moved = float(np.linalg.norm(shift) + self.reach * np.linalg.norm(turn))
             if thin == 1 and moved < _CONVERGED_MM:
                 scores = weighted.T * (residual - slopes @ update)[:, None]
+                rises = self._frame_slopes(coefficients, current)[seen]
+                rises = rises - scaled @ (of_scale @ rises)
+                inverse = np.linalg.pinv(weighted @ rises)
                 return AlignedFrame(current, self._expected_error(scores, inverse, seen))
             thin = 1 if moved < _LONG_MM else thin
         return AlignedFrame(start, np.inf)
@@ -184,13 +189,30 @@ class FrameAligner:
         )
         return found, seen
 
+    def _frame_slopes(self, coefficients: FloatArray, transform: Affine) -> FloatArray:
+        """Return how the frame changes with the six parameters, at all points.
+
+        Noise of the reference makes its own slopes steeper than those of the head, and an error
+        that is divided by them too small; the frame's have noise of their own.
+        """
+        read = []
+        for step in (*(_STEP_MM * np.eye(3)), *(-_STEP_MM * np.eye(3))):
+            voxels = Affine(self.to_voxels @ transform.matrix).map(self.points + step).T
+            read.append(
+                ndimage.map_coordinates(
+                    coefficients, voxels, order=3, prefilter=False, mode="mirror", output=float
+                )
+            )
+        slopes = (np.stack(read[:3], axis=1) - np.stack(read[3:], axis=1)) / (2 * _STEP_MM)
+        return np.column_stack([slopes, np.cross(self.points - self.center, slopes)])
+
     def _expected_error(self, scores: FloatArray, inverse: FloatArray, seen: BoolArray) -> float:
         """Turn residuals times slopes into the error of the motion, mm."""
         blocks = self.blocks[seen]
         count = len(np.unique(blocks))
         sums = np.stack([np.bincount(blocks, column) for column in scores.T])
         spare = max(count - 6 - self.scaled.shape[1], 1)
-        covariance = inverse @ (sums @ sums.T) @ inverse * count / spare
+        covariance = inverse @ (sums @ sums.T) @ inverse.T * count / spare
         shift, turn = covariance[:3, :3], covariance[3:, 3:]
         return float(np.sqrt(np.trace(shift) + np.trace(turn @ self.inertia)))
 

@@ -262,7 +262,8 @@ def believed(fits: Sequence[AlignedFrame]) -> IntArray:
             "motion of the series",
             "no frame that could be aligned to the reference",
             "frames of one head",
-            "look at the series",
+            "look at the series; a PET that is aligned already, or too noisy for it, takes "
+            "`pet: motion: off`",
         )
     return np.asarray(good[np.abs(np.arange(len(fits))[:, None] - good).argmin(axis=1)])
 

@@ -16,7 +16,7 @@ from petfmri.images.transforms import Affine, rigid, rigid_parameters
 from petfmri.typing import FloatArray, Frames, IntArray
 
 _SPACING = 0.7  # of smoothed copies, in units of their smoothing
-_FIRST, _SAMPLES = 3000, 12000  # voxels that a fit looks at: for the reference, for the result
+_SAMPLES = 12000  # voxels that a fit looks at
 _STILL_S = 60.0  # frames closer in time may tell where each other's head lay
 _SAME = 2.0  # expected errors by which two frames differ when the head did not move
 
@@ -67,7 +67,7 @@ def pet_motion(
 
     The frames of the last two thirds of the scan are aligned to their duration-weighted mean,
     which is then made anew, and all frames to that, from the last to the first, each starting
-    from its neighbour. How bright the reference is in a frame may vary over the head, since
+    from its neighbour and none to a mean that it is part of. How bright the reference is in a frame may vary over the head, since
     regions take up and lose a tracer at different rates (see `FrameAligner`).
 
     A head hardly moves within a minute: the motion of a frame is averaged with that of frames
@@ -102,13 +102,13 @@ def pet_motion(
     weights = _late(durations)
     small, small_affine = _smoothed_copies(frames, affine, fwhm_mm)
     motion = [Affine()] * len(small)
-    order = [int(number) for number in np.flatnonzero(weights)[::-1]]
-    aligner = _aligner(small, small_affine, motion, weights, _FIRST)
-    fits = aligner.fit_all(small[number] for number in order)
-    for number, nearest in zip(order, believed(fits), strict=True):
+    late = [int(number) for number in np.flatnonzero(weights)[::-1]]
+    fits, _ = _fitted(small, small_affine, motion, weights, late)
+    for number, nearest in zip(late, believed(fits), strict=True):
         motion[number] = fits[nearest].transform
-    aligner = _aligner(small, small_affine, motion, weights, _SAMPLES)
-    fits = aligner.fit_all(reversed(small))[::-1]
+    every = list(range(len(small)))[::-1]
+    fits, aligner = _fitted(small, small_affine, motion, weights, every)
+    fits = fits[::-1]
     transforms, averaged = _averaged(fits, middle, aligner)
     motion_from = believed(fits)
     transforms = [transforms[number] for number in motion_from]
@@ -196,17 +196,58 @@ def _smoothed_copies(
     return copies, affine @ np.diag([*steps, 1.0])
 
 
-def _aligner(
+def _fitted(
     small: Sequence[FloatArray],
     affine: FloatArray,
     motion: Sequence[Affine],
     weights: FloatArray,
-    samples: int,
-) -> FrameAligner:
-    """Prepare the alignment of smoothed copies to their mean along `motion`."""
-    reference = aligned_mean(small, affine, motion, weights)
-    mask = signal_mask(reference, affine)
-    return FrameAligner(reference, affine, mask, 0.0, samples=samples, contrast_changes=True)
+    order: Sequence[int],
+) -> tuple[list[AlignedFrame], FrameAligner]:
+    """Align smoothed copies, in order, each to the mean of the others along `motion`.
+
+    Each starts from the last one that could be believed. A frame that were part of its own
+    reference would stay where it is, the more so the noisier it is. The mean of the others lies
+    elsewhere than that of all, by the share of the frame in its distance from where `motion` has
+    it; that much of `motion` is kept, so that all frames refer to one place.
+
+    Returns
+    -------
+    fits : list of AlignedFrame, in `order`
+    aligner : FrameAligner
+        To the mean of all frames that have a weight.
+    """
+    share = weights / weights.sum()
+    parts = {
+        number: share[number] * aligned_mean([frame], affine, [motion[number]], np.ones(1))
+        for number, frame in enumerate(small)
+        if share[number] > 0
+    }
+    total = np.sum(list(parts.values()), axis=0)
+    mask = signal_mask(total, affine)
+
+    def aligner(reference: FloatArray) -> FrameAligner:
+        return FrameAligner(reference, affine, mask, 0.0, samples=_SAMPLES, contrast_changes=True)
+
+    whole, start = aligner(total), Affine()
+    fits: list[AlignedFrame] = []
+    for number in order:
+        alone = number not in parts or len(parts) == 1
+        fit = (whole if alone else aligner(total - parts[number])).fit(small[number], start)
+        start = fit.transform if fit.is_believed else start
+        if not alone and fit.is_believed:
+            moves = [motion[number], fit.transform]
+            kept = _mean_motion(moves, [share[number], 1 - share[number]], whole.center)
+            fit = AlignedFrame(kept, fit.error_mm)
+        fits.append(fit)
+    return fits, whole
+
+
+def _mean_motion(moves: Sequence[Affine], weights: Sequence[float], center: FloatArray) -> Affine:
+    """Average motion that is nearly the same, by its parameters about the head's centre."""
+    to_center = rigid(center)
+    apart = [rigid_parameters(~to_center @ ~moves[0] @ move @ to_center) for move in moves]
+    shift, turn = np.split(np.average(apart, axis=0, weights=weights), 2)
+    return moves[0] @ rigid(shift, np.rad2deg(turn), center)
 
 
 def _averaged(
@@ -214,15 +255,12 @@ def _averaged(
 ) -> tuple[list[Affine], IntArray]:
     """Average the motion of frames within a minute, unless the head moved between them."""
     points = aligner.points[:: max(1, len(aligner.points) // 200)]
-    to_center = rigid(aligner.center)
     transforms, counts = [], []
-    for number, fit in enumerate(fits):
+    for number in range(len(fits)):
         peers = _peers(fits, middle_s, number, points)
-        steps = [~fit.transform @ fits[peer].transform for peer in peers]
-        apart = [rigid_parameters(~to_center @ step @ to_center) for step in steps]
         precision = [np.clip(fits[peer].error_mm, 1e-6, 1e6) ** -2.0 for peer in peers]
-        shift, turn = np.split(np.average(apart, axis=0, weights=precision), 2)
-        transforms.append(fit.transform @ rigid(shift, np.rad2deg(turn), aligner.center))
+        moves = [fits[peer].transform for peer in peers]
+        transforms.append(_mean_motion(moves, precision, aligner.center))
         counts.append(len(peers))
     return transforms, np.array(counts)
 

@@ -56,7 +56,8 @@ def resample_scan(
         Maps points of `grid` to points of the motion reference or of the preprocessed frames.
     grid : Grid
     motion : sequence of Affine or None
-        None for preprocessed frames: what is 0 in all of them lies outside the field of view.
+        None, or the identity for each, for preprocessed frames: what is 0 in all of them lies
+        outside the field of view.
     where : bool array of shape `grid.shape`, optional
         Only these points are read.
 
@@ -68,7 +69,7 @@ def resample_scan(
     resampled = resample_frames(
         frames, volumes.affine, xfm, grid, motion=motion, where=where, fill=np.nan
     )
-    if motion is not None:
+    if motion is not None and not all(move.is_identity for move in motion):
         yield from resampled
         return
     view = nib.Nifti1Image(ever_nonzero(volumes).astype(np.uint8), volumes.affine)

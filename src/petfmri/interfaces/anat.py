@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
+import pandas as pd
 from nipype.interfaces.base import File, InputMultiObject, OutputMultiObject, TraitedSpec, traits
 
 from petfmri.atlases import load_atlas, load_template
@@ -39,6 +40,7 @@ class JoinT1wOutputSpec(TraitedSpec):
     out_file = File(desc="their mean, half way between them")
     xfms = OutputMultiObject(File, desc="points of the mean to points of each T1w")
     lesions = OutputMultiObject(File, desc="the masks on the grid of the mean")
+    metrics = File(desc="how well the images agree")
 
 
 class JoinT1w(Step):
@@ -63,6 +65,9 @@ class JoinT1w(Step):
                 for number, xfm in enumerate(midway.xfms)
             ],
             "lesions": lesions,
+            "metrics": write_table(
+                pd.DataFrame([{"t1w_agreement": midway.agreement}]), folder / "metrics.tsv"
+            ),
         }
 
 

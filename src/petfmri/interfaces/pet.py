@@ -195,6 +195,11 @@ class CoregisterPet(Step):
             "StartsTried": found.starts,
             "StartThatWon": found.starts or None,
             "Warnings": list(found.notes),
+            **(
+                {"RegistrationDisplacement_mm": found.displacement_mm}
+                if found.displacement_mm is not None
+                else {}
+            ),
         }
         return {
             "xfm": write_affine(found.xfm, folder / "xfm.txt"),

@@ -42,6 +42,15 @@ SCORES: Mapping[str, Score] = {
     "edge_agreement": Score(
         "Share of the white-matter surface where grey matter is brighter (0.5 by chance)", "1", 0.6
     ),
+    "identity_mm": Score(
+        "How far a registration that scores better than the given identity moves the brain",
+        "mm",
+        0,
+        2,
+    ),
+    "t1w_agreement": Score(
+        "Lowest correlation of one of several T1w with the others: low in another person", "1", 0.85
+    ),
     "fd_mean": Score("Mean framewise displacement", "mm", 0, 0.5),
     "fd_max": Score("Largest framewise displacement", "mm"),
     "frames_borrowed": Score("Frames too poor to align, with the motion of a neighbour", "1", 0, 5),
@@ -82,23 +91,24 @@ def quality_table(names: Names, sessions: Mapping[str, Iterable[str | None]]) ->
     DataFrame
         One row per score, columns as `QUALITY_COLUMNS`; empty if nothing was delivered.
     """
-    rows = list(
-        _rows(names, None, "T1w", None, _delivered(names.anat("metrics", ".tsv", desc="quality")))
-    )
+    found = _delivered(names.anat("metrics", ".tsv", desc="quality"))
+    found |= _delivered(names.anat("metrics", ".tsv", desc="midway"))
+    rows = list(_rows(names, None, "T1w", None, found))
     for session, runs in sessions.items():
         found = _delivered(names.pet(session, "metrics", ".tsv", desc="quality"))
         found |= _pet_motion(names.pet(session, "timeseries", ".tsv", desc="confounds"))
+        beside = names.pet(session, "xfm", ".json", from_="T1w", to="petref", mode="image")
+        found |= _said(beside, "RegistrationDisplacement_mm", "identity_mm")
         rows += _rows(names, session, "pet", None, found)
         for run in runs:
             found = _delivered(names.func(session, "metrics", ".tsv", run=run, desc="quality"))
             found |= _bold_motion(
                 names.func(session, "timeseries", ".tsv", run=run, desc="confounds")
             )
-            found |= _distortion(
-                names.func(
-                    session, "xfm", ".json", run=run, from_="T1w", to="boldref", mode="image"
-                )
+            beside = names.func(
+                session, "xfm", ".json", run=run, from_="T1w", to="boldref", mode="image"
             )
+            found |= _said(beside, "LargestDisplacement_mm", "distortion_mm")
             rows += _rows(names, session, "bold", run, found)
     return pd.DataFrame(rows, columns=list(QUALITY_COLUMNS))
 
@@ -150,14 +160,10 @@ def _bold_motion(path: Path) -> dict[str, float]:
     return scores
 
 
-def _distortion(path: Path) -> dict[str, float]:
-    """Read what the sidecar of an alignment says of distortion, if it was looked for."""
-    if not path.exists():
-        return {}
-    said = read_json(path)
-    if "LargestDisplacement_mm" not in said:
-        return {}
-    return {"distortion_mm": float(said["LargestDisplacement_mm"])}
+def _said(path: Path, key: str, score: str) -> dict[str, float]:
+    """Read a score from the sidecar of an alignment, if it was looked for."""
+    said = read_json(path) if path.exists() else {}
+    return {score: float(said[key])} if key in said else {}
 
 
 def _displacement(table: pd.DataFrame) -> dict[str, float]:

@@ -58,6 +58,8 @@ def one_t1w(
         targets=[str(path) for path in xfm_paths(names, paths)],
     )
     delivery.overwrite = True
+    told = names.anat("metrics", ".tsv", desc="midway")
+    add(workflow, "deliver_midway", Deliver(), in_files=(joined, "metrics"), targets=[str(told)])
     return (joined, "out_file"), (joined, "lesions") if masks else []
 
 
