@@ -334,6 +334,16 @@ def test_a_bold_slab_is_a_warning_and_a_t1w_series_an_error(dataset):
     assert "2 volumes; expected one 3-D image" in str(problems_of(dataset)[0])
 
 
+def test_a_trailing_axis_of_one_is_no_axis(dataset):
+    name = "sub-01/ses-pre/anat/sub-01_ses-pre_T1w.nii.gz"
+    dataset.image(name, (1,))
+    dataset.image(name.replace("T1w", "label-lesion_mask"), ())
+    assert problems_of(dataset) == []
+    dataset.image(dataset.bold(), (20, 1), frame_s=2.0)
+    dataset.image(name.replace("T1w", "label-lesion_mask"), (1, 1))
+    assert problems_of(dataset) == []
+
+
 def test_impossible_voxel_sizes(dataset):
     path = dataset.root / dataset.pet()
     image = nib.load(path)

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from petfmri.errors import InputError
 from petfmri.images.resampling import Grid
+from petfmri.images.volumes import require_volume
 from petfmri.simulation.anatomy import CSF, GREY, T1_OF_TISSUE, WHITE, bias_field, rician_noise
 from petfmri.typing import BoolArray, FloatArray
 
@@ -74,7 +75,7 @@ def paint_head(
     Raises
     ------
     InputError
-        If the maps lie on different grids or hold no brain.
+        If the maps are not 3-D, lie on different grids or hold no brain.
     """
     shares = _shares(gm, wm, csf)
     grid, brain = Grid.of(gm), np.clip(shares.sum(axis=0), 0, 1)
@@ -90,6 +91,8 @@ def paint_head(
 
 def _shares(gm: nib.Nifti1Image, wm: nib.Nifti1Image, csf: nib.Nifti1Image) -> FloatArray:
     """Return CSF, grey and white, shape (3, x, y, z), summing to at most 1."""
+    for image in (gm, wm, csf):
+        require_volume(image)
     if any(Grid.of(image) != Grid.of(gm) for image in (wm, csf)):
         raise InputError(
             "tissue maps of a head", "several grids", "one grid", "resample them onto one"

@@ -85,7 +85,7 @@ def inspect_image(path: Path, *, voxels: bool = True) -> Image:
         header = image.header
         known = Image(
             path,
-            shape=tuple(int(size) for size in image.shape),
+            shape=_shape(image),
             zooms_mm=tuple(float(zoom) for zoom in header.get_zooms()[:3]),
             affine=_affine(header),
             frame_s=_frame_s(header),
@@ -104,6 +104,14 @@ def inspect_image(path: Path, *, voxels: bool = True) -> Image:
 
 def _unusable(path: Path, found: str, remedy: str) -> Problem:
     return Problem(path.name, found, "a complete NIfTI image", remedy)
+
+
+def _shape(image: Any) -> tuple[int, ...]:
+    """Voxels along each axis, without axes of length 1 at the end, after the third."""
+    shape = tuple(int(size) for size in image.shape)
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
 
 
 def _affine(header: Any) -> FloatArray | None:
