@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -46,6 +47,22 @@ def test_wrong_arguments_are_explained(arguments, capsys):
         main(arguments)
     assert caught.value.code == 2
     assert "usage: petfmri" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("n_lines", [1, 100_000])
+def test_a_reader_that_has_left_ends_the_command_silently(n_lines):
+    """As in `petfmri check study.yaml | head`: what is printed at once, and what at the end."""
+    code = (
+        "import sys, types; from petfmri.cli import main; check = types.ModuleType('check');"
+        f"check.main = lambda _: print('a line\\n' * {n_lines}) or 0;"
+        "sys.modules['petfmri.commands.check'] = check; sys.exit(main(['check', 'study.yaml']))"
+    )
+    kept, given = os.pipe()
+    os.close(kept)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, stdout=given, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(given)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize("memory", ["0", "-4", "nan"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -93,10 +94,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         status: int = import_module(f"petfmri.commands.{arguments.verb}").main(arguments)
+        sys.stdout.flush()  # here, where a reader that has left can be caught
     except PetfmriError as error:
         for problem in error.problems:
             print(f"petfmri {arguments.verb}: {problem}", file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:  # as in `petfmri check STUDY.yaml | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
         found = f"{error.strerror or error}; expected a place to read and write"
         where = error.filename or "file"

@@ -53,6 +53,23 @@ def test_durations_of_another_scan(pet_frames) -> None:
         pet_motion(pet_frames, np.eye(4), durations_s=np.ones(2))
 
 
+@pytest.mark.parametrize("wrong", [0.0, -60.0, np.nan, np.inf])
+def test_durations_that_are_none_name_the_field_of_the_sidecar(wrong: float) -> None:
+    frames, durations = [np.ones((2, 2, 2))] * 2, np.array([60.0, wrong])
+    for align in (pet_motion, no_motion):
+        with pytest.raises(InputError, match=f"FrameDuration: found {wrong:g} s in frame 1"):
+            align(frames, np.eye(4), durations_s=durations)
+
+
+@pytest.mark.parametrize("wrong", [np.full((3, 3, 3), np.nan), np.ones((3, 3, 1))])
+@pytest.mark.parametrize("number", [0, 2])
+def test_broken_frames_are_refused_without_motion_too(wrong: np.ndarray, number: int) -> None:
+    frames = [np.ones((3, 3, 3))] * 3
+    frames[number] = wrong
+    with pytest.raises(InputError, match=r"frame [012] of the series"):
+        no_motion(frames, np.eye(4), durations_s=np.array([60.0, 60, 60]))
+
+
 def test_series_of_noise_cannot_be_aligned(anatomy, rng: np.random.Generator) -> None:
     frames = [rng.normal(0, 1, (20, 20, 20)).astype(np.float32) for _ in range(4)]
     frames[0] += 5  # even the mean has no structure to hold on to

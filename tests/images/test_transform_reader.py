@@ -113,19 +113,20 @@ def test_flirt_maps_moving_millimetres_to_reference_millimetres(tmp_path, refere
 
 @pytest.mark.parametrize("moving", GRIDS)
 @pytest.mark.parametrize("reference", GRIDS)
-def test_a_field_of_fnirt_adds_in_fsl_millimetres(tmp_path, reference, moving):
+def test_a_field_of_fnirt_is_in_fsl_millimetres_relative_or_absolute(tmp_path, reference, moving):
     affine, shape = GRIDS[reference], SHAPES[reference]
     voxels = np.moveaxis(np.indices(shape), 0, -1).reshape(-1, 3)
     points = apply_affine(affine, voxels)
     warped = MOVE.map(points) + smooth_field(shape, affine).reshape(-1, 3)
-    relative = (fsl_mm(moving, warped) - fsl_mm(reference, points)).reshape(*shape, 3)
-    field = nib.Nifti1Image(relative.astype(np.float32), affine)
-    field.header["intent_code"] = 2006
-    nib.save(field, tmp_path / "warp.nii.gz")
-    found = read_transform(
-        tmp_path / "warp.nii.gz", reference=image(reference), moving=image(moving)
-    )
-    np.testing.assert_allclose(found.map(points[::97]), warped[::97], atol=1e-3)
+    absolute = fsl_mm(moving, warped)
+    for vectors in (absolute - fsl_mm(reference, points), absolute):
+        field = nib.Nifti1Image(vectors.reshape(*shape, 3).astype(np.float32), affine)
+        field.header["intent_code"] = 2006
+        nib.save(field, tmp_path / "warp.nii")
+        found = read_transform(
+            tmp_path / "warp.nii", reference=image(reference), moving=image(moving)
+        )
+        np.testing.assert_allclose(found.map(points[::97]), warped[::97], atol=1e-3)
 
 
 @pytest.mark.parametrize("source", GRIDS)
@@ -200,6 +201,12 @@ def test_a_displacement_field_and_what_is_none(tmp_path):
     np.savetxt(tmp_path / "flirt.mat", np.eye(4))
     with pytest.raises(DatasetError, match="two images"):
         read_transform(tmp_path / "flirt.mat")
+    for shape in ((8, 4), (4, 5), (3, 4)):
+        np.savetxt(tmp_path / "flirt.mat", np.eye(*shape))
+        with pytest.raises(
+            DatasetError, match=f"{shape[0]} rows of {shape[1]} .*; expected 4 rows"
+        ):
+            read_transform(tmp_path / "flirt.mat", reference=image("ras"), moving=image("las"))
     with pytest.raises(DatasetError, match="no such file"):
         read_transform(tmp_path / "absent.h5")
     path = write_composite(tmp_path / "flat.h5", [Affine()])

@@ -4,8 +4,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from petfmri.errors import DatasetError
+from petfmri.atlases import load_template
+from petfmri.errors import DatasetError, InputError
+from petfmri.images.bias import correct_bias
+from petfmri.images.brain import extract_brain
+from petfmri.images.midway import midway_t1w
+from petfmri.images.registration import Greedy
 from petfmri.images.volumes import Volumes, load_canonical
+from petfmri.simulation.painted import paint_head
 
 SHAPE = (7, 5, 4, 6)
 
@@ -52,6 +58,34 @@ def test_volumes_come_in_the_order_of_the_world(tmp_path, rng, affine):
     assert volumes.shape == world.shape[:3]
     np.testing.assert_allclose(volumes.affine, world.affine)
     np.testing.assert_allclose(np.stack(list(volumes), -1), world.get_fdata(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("affine", STORED)
+def test_trailing_axes_of_one_are_left_out(tmp_path, rng, affine):
+    data = rng.normal(size=SHAPE[:3])
+    flat = load_canonical(saved(tmp_path / "a.nii", data, affine=affine))
+    for name, more in (("b.nii", (1,)), ("c.nii.gz", (1, 1))):
+        found = load_canonical(
+            saved(tmp_path / name, data.reshape(*SHAPE[:3], *more), affine=affine)
+        )
+        assert found.get_filename() == str(tmp_path / name)
+        np.testing.assert_array_equal(found.affine, flat.affine)
+        np.testing.assert_array_equal(found.get_fdata(), flat.get_fdata())
+    series = rng.normal(size=(*SHAPE, 1))
+    assert len(load_canonical(saved(tmp_path / "d.nii", series, affine=affine)).shape) == 4
+
+
+def test_a_series_where_one_volume_is_needed_is_named(tmp_path):
+    series = load_canonical(saved(tmp_path / "T1w.nii", np.ones(SHAPE)))
+    rng = np.random.default_rng()
+    for use in (
+        lambda: extract_brain(series, load_template(), Greedy()),
+        lambda: correct_bias(series),
+        lambda: midway_t1w([series], Greedy()),
+        lambda: paint_head(series, series, series, bias_percent=0, noise_percent=0, rng=rng),
+    ):
+        with pytest.raises(InputError, match=r"T1w\.nii: found .*7 × 5 × 4 × 6.*; expected .*3-D"):
+            use()
 
 
 @pytest.mark.parametrize("affine", STORED)

@@ -82,6 +82,11 @@ def test_maps_that_are_none_are_refused(maps) -> None:
     empty = nib.Nifti1Image(np.zeros(grey.shape), grey.affine)
     with pytest.raises(InputError, match="no brain"):
         clean((empty, empty, empty))
+    for wrong in (np.nan, 1.01, -0.01, 100):
+        data = np.array(csf.dataobj)
+        data[0, 0, 0] = wrong
+        with pytest.raises(InputError, match="expected shares from 0 to 1"):
+            clean((grey, white, nib.Nifti1Image(data, csf.affine)))
 
 
 @pytest.mark.slow

@@ -261,7 +261,11 @@ def test_static_scans_and_coarse_frames_are_fine(dataset, starts, durations):
         ({"ImageDecayCorrected": False}, "the frames will be corrected from their times"),
         ({"Units": "kBq/mL"}, None),
         ({"FrameDuration": [60] * 5 + [300] * 5 + [600] * 5 + [560]}, "98 % of the window"),
-        ({"FrameDuration": [60] * 5 + [300] * 4 + [290] + [600] * 6}, "1 gaps, the first of 10 s"),
+        ({"FrameDuration": [60] * 5 + [300] * 4 + [290] + [600] * 6}, "found 1 gap of 10 s after"),
+        (
+            {"FrameDuration": [50, 50, *[60] * 3] + [300] * 5 + [600] * 6},
+            "2 gaps, the first of 10 s",
+        ),
     ],
 )
 def test_warnings_of_the_pet_sidecar(dataset, fields, message):
@@ -330,6 +334,16 @@ def test_a_bold_slab_is_a_warning_and_a_t1w_series_an_error(dataset):
     assert "2 volumes; expected one 3-D image" in str(problems_of(dataset)[0])
 
 
+def test_a_trailing_axis_of_one_is_no_axis(dataset):
+    name = "sub-01/ses-pre/anat/sub-01_ses-pre_T1w.nii.gz"
+    dataset.image(name, (1,))
+    dataset.image(name.replace("T1w", "label-lesion_mask"), ())
+    assert problems_of(dataset) == []
+    dataset.image(dataset.bold(), (20, 1), frame_s=2.0)
+    dataset.image(name.replace("T1w", "label-lesion_mask"), (1, 1))
+    assert problems_of(dataset) == []
+
+
 def test_impossible_voxel_sizes(dataset):
     path = dataset.root / dataset.pet()
     image = nib.load(path)
@@ -354,6 +368,28 @@ def test_constant_and_complex_images(dataset, tmp_path):
     assert "complex64" in str(inspect_image(path).problem)
 
 
+def test_a_pet_frame_without_signal_after_the_first_minute(dataset):
+    def edit(data):
+        data[..., [0, 3]] = 0.0
+        data[..., 9] = 7.0
+
+    dataset.image(dataset.pet(), (16,), edit=edit, scale=1e4)
+    told = only(problems_of(dataset))
+    assert told.startswith(f"{PET}: found the same value in every voxel of frames 3, 9 (from 0)")
+    dataset.change(dataset.pet(extension="json"), InjectionStart=180)
+    told = [str(problem) for problem in problems_of(dataset, window_s=None)]
+    assert "every voxel of frame 9 (from 0)" in " ".join(told)
+
+
+def test_a_bold_volume_without_signal(dataset):
+    def edit(data):
+        data[..., 19] = 0.0
+
+    dataset.image(dataset.bold(), (20,), edit=edit, frame_s=2.0)
+    told = only(problems_of(dataset))
+    assert told.startswith(f"{BOLD}: found the same value in every voxel of volume 19 (from 0)")
+
+
 def test_voxel_range_is_after_scaling(tmp_path):
     image = nib.Nifti1Image(np.arange(27, dtype=np.int16).reshape(3, 3, 3), np.eye(4))
     image.header.set_slope_inter(0.5, 10)
@@ -366,10 +402,12 @@ def test_voxel_range_is_after_scaling(tmp_path):
 def test_a_file_longer_than_one_chunk_is_read_to_its_end(tmp_path, rng, monkeypatch):
     monkeypatch.setattr("petfmri.study.check_images.CHUNK_BYTES", 2**14)
     data = rng.integers(0, 1000, (16, 16, 10, 30)).astype(np.int16)
+    data[..., 12] = 5
     data[-1, -1, -1, -1] = 2000
     nib.save(nib.Nifti1Image(data, np.eye(4)), tmp_path / "a.nii.gz")
     found = inspect_image(tmp_path / "a.nii.gz")
     assert found.voxels.maximum == 2000
+    assert found.voxels.constant == (12,)
     assert found.voxels.fingerprint[0] == data.nbytes
     data = data.astype(np.float32)
     data[0, 0, 0, 29] = np.inf

@@ -50,6 +50,8 @@ def test_every_step_has_its_rows(names):
     assert found.loc[("T1w", "brain_ml"), "flag"] == "above 2000"
     assert found.loc[("T1w", "cjv"), "flag"] == ""
     assert found.loc[("pet", "frames_borrowed"), "value"] == 1
+    assert found.loc[("pet", "frames_borrowed"), "flag"] == ""
+    assert found.loc[("pet", "frames_borrowed_share"), "flag"] == "above 0.2"
     assert found.loc[("pet", "fd_mean"), "value"] == pytest.approx(0.2)
     assert found.loc[("bold", "dvars_std_mean"), "value"] == 1.5  # after the dummy
     assert found.loc[("bold", "fd_max"), "run"] == "2"

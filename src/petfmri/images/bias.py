@@ -12,6 +12,7 @@ import numpy as np
 
 from petfmri.errors import InputError, SegmentationError
 from petfmri.images.resampling import Grid
+from petfmri.images.volumes import require_volume
 from petfmri.typing import BoolArray, FloatArray
 
 LATTICE_MM = 4.0  # the field is estimated on voxels at least this far apart
@@ -38,7 +39,7 @@ def correct_bias(t1w: nib.Nifti1Image, mask: nib.Nifti1Image | None = None) -> n
     Raises
     ------
     InputError
-        If the mask lies on another grid.
+        If the image is not 3-D, or the mask lies on another grid.
     SegmentationError
         If the image has no signal or N4 fails.
 
@@ -47,6 +48,7 @@ def correct_bias(t1w: nib.Nifti1Image, mask: nib.Nifti1Image | None = None) -> n
     Tustison NJ, Avants BB, Cook PA, et al. N4ITK: improved N3 bias correction. IEEE Trans Med
     Imaging 2010;29:1310-1320.
     """
+    require_volume(t1w)
     data = np.asarray(t1w.dataobj, dtype=np.float32)
     if mask is not None and Grid.of(mask) != Grid.of(t1w):
         raise InputError(

@@ -14,6 +14,7 @@ from petfmri.images.cropping import box_around, cropped, grown, shrunk
 from petfmri.images.registration import Registration, alignment_score, centers_aligned
 from petfmri.images.resampling import Grid, carry_mask, inside, resample
 from petfmri.images.transforms import Affine, Transform, rigid
+from petfmri.images.volumes import require_volume
 from petfmri.typing import BoolArray, FloatArray
 
 SPACING_MM = 3.0  # of the search
@@ -66,6 +67,8 @@ def extract_brain(t1w: nib.Nifti1Image, template: Template, registration: Regist
 
     Raises
     ------
+    InputError
+        If the image is not 3-D.
     SegmentationError
         If the image is empty, or both starts lead to a brain outside 0.9–2.4 L, one that is stretched or shrunk
         beyond human proportions, that lies more than 5 % outside the image, or that does not
@@ -76,6 +79,7 @@ def extract_brain(t1w: nib.Nifti1Image, template: Template, registration: Regist
     Iglesias JE, Liu C-Y, Thompson PM, Tu Z. Robust brain extraction across datasets and
     comparison with publicly available methods. IEEE Trans Med Imaging 2011;30:1617-1634.
     """
+    require_volume(t1w)
     _check_values(t1w)
     search = _Search(t1w, template, registration)
     complaints = []

@@ -15,6 +15,7 @@ from petfmri.images.cropping import shrunk
 from petfmri.images.registration import Registration, head_center
 from petfmri.images.resampling import Grid, inside, resample
 from petfmri.images.transforms import Affine
+from petfmri.images.volumes import require_volume
 from petfmri.typing import FloatArray
 
 SPACING_MM = 2.0  # at which images are aligned and compared
@@ -53,6 +54,8 @@ def midway_t1w(images: Sequence[nib.Nifti1Image], registration: Registration) ->
 
     Raises
     ------
+    InputError
+        If an image is not 3-D.
     RegistrationError
         If an image does not resemble the others (correlation below 0.75; about 0.6 between persons,
         0.88 to 0.99 between scans of one).
@@ -62,6 +65,8 @@ def midway_t1w(images: Sequence[nib.Nifti1Image], registration: Registration) ->
     Reuter M, Schmansky NJ, Rosas HD, Fischl B. Within-subject template estimation for unbiased
     longitudinal image analysis. NeuroImage 2012;61:1402-1418.
     """
+    for image in images:
+        require_volume(image)
     if len(images) == 1:
         return Midway(images[0], (Affine(),), 1.0)
     even = [correct_bias(image) for image in images]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,6 +130,11 @@ def no_motion(frames: Frames, affine: FloatArray, *, durations_s: FloatArray) ->
     ScanMotion
         Identity for every frame; no alignment was made, so that no error is expected (NaN).
 
+    Raises
+    ------
+    InputError
+        As in `pet_motion`.
+
     Examples
     --------
     >>> frames = [np.full((2, 2, 2), 1.0), np.full((2, 2, 2), 4.0)]
@@ -139,7 +144,7 @@ def no_motion(frames: Frames, affine: FloatArray, *, durations_s: FloatArray) ->
     """
     durations = _checked(durations_s, len(frames))
     still, count = [Affine()] * len(durations), len(durations)
-    reference = aligned_mean(frames, affine, still, _late(durations))
+    reference = aligned_mean(_whole(frames), affine, still, _late(durations))
     center = Affine(affine).map((np.array([reference.shape]) - 1) / 2)[0]
     own = np.arange(count)
     return ScanMotion(still, reference, center, np.full(count, np.nan), own, np.zeros_like(own))
@@ -154,7 +159,29 @@ def _checked(durations_s: FloatArray, count: int) -> FloatArray:
             f"{count}, one per frame",
             "correct the sidecar",
         )
+    for number in np.flatnonzero(~(np.isfinite(durations) & (durations > 0)))[:1]:
+        raise InputError(
+            "PET sidecar: FrameDuration",
+            f"{durations[number]:g} s in frame {number}",
+            "finite durations above 0 s",
+            "correct FrameDuration",
+        )
     return durations
+
+
+def _whole(frames: Frames) -> Iterator[FloatArray]:
+    """Pass on frames of one shape with finite values; refuse others."""
+    shape: tuple[int, ...] = ()
+    for number, frame in enumerate(frames):
+        shape = shape or frame.shape
+        if frame.shape != shape or not np.isfinite(frame).all():
+            raise InputError(
+                f"frame {number} of the series",
+                f"shape {frame.shape} or values that are not finite",
+                f"finite values of shape {shape}",
+                "reconstruct or export it anew",
+            )
+        yield frame
 
 
 def _late(durations: FloatArray) -> FloatArray:

@@ -16,11 +16,12 @@ from nibabel.affines import voxel_sizes
 from nibabel.filebasedimages import ImageFileError
 
 from petfmri.errors import DatasetError, PetfmriError
+from petfmri.images.resampling import Grid
 from petfmri.images.transform_files import read_affine, read_warp
 from petfmri.images.transforms import Affine, Transform, Warp, compose
 from petfmri.typing import FloatArray
 
-FNIRT_FIELD = 2006  # NIfTI intent of a displacement field of fnirt, relative
+FNIRT_FIELD = 2006  # NIfTI intent of a field of fnirt
 KNOWN = "ITK .txt, .mat, .h5 or a displacement field; flirt .mat; fnirt field; FreeSurfer .lta"
 
 Image: TypeAlias = nib.Nifti1Image | None
@@ -34,7 +35,8 @@ def read_transform(path: Path, *, reference: Image = None, moving: Image = None)
     path : Path
         ITK or ANTs: text or MATLAB of one linear transform, HDF5 composite (as fMRIPrep's
         ``from-T1w_to-MNI152NLin2009cAsym_mode-image_xfm.h5``), displacement field in NIfTI.
-        FSL: matrix of flirt, relative displacement field of fnirt. FreeSurfer: ``.lta``.
+        FSL: matrix of flirt, field of fnirt, relative or absolute: that in which it varies less,
+        as FSL tells them apart. FreeSurfer: ``.lta``.
     reference, moving : Nifti1Image, optional
         The image that was registered to, and the one that was moved: FSL's files have a meaning
         only with both. No other format uses them.
@@ -118,6 +120,14 @@ def _flirt(path: Path, reference: Image, moving: Image) -> Affine:
 
     if reference is None or moving is None:
         raise _needs_images(path)
+    numbers = np.loadtxt(path, ndmin=2)
+    if numbers.shape != (4, 4):
+        raise DatasetError(
+            str(path),
+            f"{numbers.shape[0]} rows of {numbers.shape[1]} numbers",
+            "4 rows of 4, one matrix of flirt",
+            "give the matrix of one volume; mcflirt writes one file for each",
+        )
     return Affine(FSLLinearTransform.from_filename(path).to_ras(moving, reference))
 
 
@@ -140,9 +150,17 @@ def _fnirt(path: Path, image: Any, reference: Image, moving: Image) -> Transform
         raise _needs_images(path)
     vectors = np.asarray(image.dataobj, dtype=np.float32)
     to_fsl = _fsl_millimetres(reference)
+    own = Affine(to_fsl).map(Grid.of(image).points()).astype(np.float32)
+    from_own = vectors - own.reshape(vectors.shape)
+    if _spread(from_own) < _spread(vectors):
+        vectors = from_own  # it was absolute
     turned = vectors @ np.linalg.inv(to_fsl[:3, :3]).T
     across = Affine(np.linalg.inv(_fsl_millimetres(moving)) @ to_fsl)
     return compose(across, Warp(turned, image.affine))
+
+
+def _spread(vectors: FloatArray) -> float:
+    return float(vectors.std(axis=(0, 1, 2), dtype=float).sum())
 
 
 def _fsl_millimetres(image: nib.Nifti1Image) -> FloatArray:

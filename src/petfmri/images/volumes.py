@@ -12,7 +12,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.openers import ImageOpener
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
-from petfmri.errors import DatasetError
+from petfmri.errors import DatasetError, InputError
 from petfmri.typing import FloatArray
 
 
@@ -20,10 +20,30 @@ def load_canonical(path: Path | str) -> nib.Nifti1Image:
     """Read an image with its axes as near to R, A, S as permuting and flipping them can bring it.
 
     No value changes: what is computed from an image then does not depend on how it was stored.
+    Axes of length 1 after the third are left out if no longer one follows.
     """
     image = nib.as_closest_canonical(nib.load(path))
+    if len(image.shape) > 3 and image.shape[-1] == 1:
+        image = nib.squeeze_image(image)
     image.set_filename(str(path))  # for messages
     return image
+
+
+def require_volume(image: nib.Nifti1Image) -> None:
+    """Refuse a series where one volume is needed.
+
+    Raises
+    ------
+    InputError
+        If the image is not 3-D.
+    """
+    if len(image.shape) != 3:
+        raise InputError(
+            image.get_filename() or "image",
+            f"{' × '.join(map(str, image.shape))} voxels",
+            "a 3-D image",
+            "save the one volume that is meant as 3-D",
+        )
 
 
 class Volumes:

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from petfmri.errors import InputError
 from petfmri.images.resampling import Grid
+from petfmri.images.volumes import require_volume
 from petfmri.simulation.anatomy import CSF, GREY, T1_OF_TISSUE, WHITE, bias_field, rician_noise
 from petfmri.typing import BoolArray, FloatArray
 
@@ -37,6 +38,7 @@ FEATURES = (  # the same and a brightness; the later lies over the earlier; x is
 )
 CANAL_MM, CORD_MM = 10.0, 6.0
 BLUR_MM = 0.6  # voxels on the borders of the surroundings are mixed
+SHARE_TOLERANCE = 1e-3  # by which interpolated maps may leave 0..1
 TEXTURE = 0.08  # largest deviation of the surroundings from their mean brightness
 
 
@@ -74,12 +76,13 @@ def paint_head(
     Raises
     ------
     InputError
-        If the maps lie on different grids or hold no brain.
+        If the maps are not 3-D, lie on different grids, or hold no brain or other values
+        than shares.
     """
     shares = _shares(gm, wm, csf)
     grid, brain = Grid.of(gm), np.clip(shares.sum(axis=0), 0, 1)
     if not (brain > 0.5).any():
-        raise InputError("tissue maps of a head", "no brain", "shares from 0 to 1", "check them")
+        raise _not_shares("no brain")
     around = _Around(grid, brain > 0.5, rng).value()
     weights = [T1_OF_TISSUE[tissue] for tissue in (CSF, GREY, WHITE)]
     clean = np.tensordot(weights, shares, 1) + (1 - brain) * around
@@ -90,12 +93,21 @@ def paint_head(
 
 def _shares(gm: nib.Nifti1Image, wm: nib.Nifti1Image, csf: nib.Nifti1Image) -> FloatArray:
     """Return CSF, grey and white, shape (3, x, y, z), summing to at most 1."""
+    for image in (gm, wm, csf):
+        require_volume(image)
     if any(Grid.of(image) != Grid.of(gm) for image in (wm, csf)):
         raise InputError(
             "tissue maps of a head", "several grids", "one grid", "resample them onto one"
         )
     shares = np.stack([np.asarray(image.dataobj, dtype=np.float32) for image in (csf, gm, wm)])
+    low, high = float(shares.min()), float(shares.max())
+    if not (low >= -SHARE_TOLERANCE and high <= 1 + SHARE_TOLERANCE):  # or NaN
+        raise _not_shares(f"values from {low:g} to {high:g}")
     return np.asarray(shares / np.maximum(shares.sum(axis=0), 1))
+
+
+def _not_shares(found: str) -> InputError:
+    return InputError("tissue maps of a head", found, "shares from 0 to 1", "check them")
 
 
 class _Around:

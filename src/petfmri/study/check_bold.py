@@ -8,7 +8,7 @@ from typing import Literal
 
 from petfmri.errors import Problem
 from petfmri.study.bids import Scan
-from petfmri.study.check_images import Image
+from petfmri.study.check_images import Image, constant_problems
 from petfmri.study.check_pet import number
 
 REPETITION_S = (0.1, 10.0)
@@ -56,7 +56,7 @@ def sidecar_problems(scan: Scan) -> list[Problem]:
 
 
 def image_problems(scan: Scan, image: Image) -> list[Problem]:
-    """Check that a BOLD image is a series, with the repetition time of its sidecar."""
+    """Check that a BOLD image is a series, none of it empty, with its sidecar's repetition time."""
     if image.n_frames == 1:
         return [
             Problem(
@@ -66,19 +66,23 @@ def image_problems(scan: Scan, image: Image) -> list[Problem]:
                 "convert it again from the scanner's files",
             )
         ]
+    empty = image.voxels.constant if image.voxels else ()
+    remedy = "convert it again from the scanner's files, or cut the run before it"
+    found = constant_problems(scan.path, empty, "volume", remedy)
     seconds = number(scan.sidecar.get("RepetitionTime"))
     plausible = seconds is not None and REPETITION_S[0] <= seconds <= REPETITION_S[1]
     if not plausible or not seconds or not image.frame_s:
-        return []
+        return found
     if abs(image.frame_s - seconds) <= 0.01 * seconds:
-        return []
+        return found
     return [
+        *found,
         Problem(
             scan.path.name,
             f"{image.frame_s:g} s between volumes in the header",
             f"{seconds:g} s, as RepetitionTime in its sidecar",
             "find out which is right and correct the other",
-        )
+        ),
     ]
 
 

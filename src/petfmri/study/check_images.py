@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,11 +29,18 @@ UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zl
 
 @dataclass(frozen=True)
 class Voxels:
-    """What one pass through the voxel data found, after scaling."""
+    """What one pass through the voxel data found, after scaling.
+
+    Attributes
+    ----------
+    constant : tuple of int
+        The volumes with the same value in every voxel, counted from 0.
+    """
 
     minimum: float
     maximum: float
     fingerprint: tuple[int, int]
+    constant: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +85,7 @@ def inspect_image(path: Path, *, voxels: bool = True) -> Image:
         header = image.header
         known = Image(
             path,
-            shape=tuple(int(size) for size in image.shape),
+            shape=_shape(image),
             zooms_mm=tuple(float(zoom) for zoom in header.get_zooms()[:3]),
             affine=_affine(header),
             frame_s=_frame_s(header),
@@ -97,6 +104,14 @@ def inspect_image(path: Path, *, voxels: bool = True) -> Image:
 
 def _unusable(path: Path, found: str, remedy: str) -> Problem:
     return Problem(path.name, found, "a complete NIfTI image", remedy)
+
+
+def _shape(image: Any) -> tuple[int, ...]:
+    """Voxels along each axis, without axes of length 1 at the end, after the third."""
+    shape = tuple(int(size) for size in image.shape)
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
 
 
 def _affine(header: Any) -> FloatArray | None:
@@ -119,26 +134,41 @@ def _read_voxels(path: Path, image: Any) -> Voxels | Problem:
         return _unusable(path, f"voxels of type {dtype}", "save it with real numbers")
     expected = int(np.prod(image.shape)) * dtype.itemsize
     per_frame = int(np.prod(image.shape[:3]))
-    low, high, checksum, n_bytes = np.inf, -np.inf, 0, 0
+    lows = np.full(expected // dtype.itemsize // per_frame, np.inf)
+    highs, checksum, n_bytes = -lows, 0, 0
     for chunk in _chunks(path, int(image.dataobj.offset), expected):
         values = np.frombuffer(chunk[: len(chunk) // dtype.itemsize * dtype.itemsize], dtype)
         if not values.size:
             break
-        chunk_low, chunk_high = float(values.min()), float(values.max())
-        if not np.isfinite([chunk_low, chunk_high]).all():
-            first = int(np.flatnonzero(~np.isfinite(values))[0]) + n_bytes // dtype.itemsize
-            return _not_finite(path, first // per_frame)
-        low, high = min(low, chunk_low), max(high, chunk_high)
+        first = n_bytes // dtype.itemsize
+        frames = np.arange(first // per_frame, (first + values.size - 1) // per_frame + 1)
+        starts = np.maximum(frames * per_frame - first, 0)
+        lows[frames] = np.minimum(lows[frames], np.minimum.reduceat(values, starts))
+        highs[frames] = np.maximum(highs[frames], np.maximum.reduceat(values, starts))
+        finite = np.isfinite(lows[frames]) & np.isfinite(highs[frames])
+        if not finite.all():
+            return _not_finite(path, int(frames[~finite][0]))
         checksum = zlib.crc32(chunk, checksum)
         n_bytes += len(chunk)
     if n_bytes < expected:
         found = f"{n_bytes:,} of {expected:,} bytes of voxels (truncated)"
         return _unusable(path, found, "copy it again")
+    low, high = float(lows.min()), float(highs.max())
     if low == high:
         return _unusable(path, "the same value in every voxel", "convert it again")
     slope, intercept = image.dataobj.slope, image.dataobj.inter
     ends = sorted((low * slope + intercept, high * slope + intercept))
-    return Voxels(ends[0], ends[1], (n_bytes, checksum))
+    constant = tuple(int(frame) for frame in np.flatnonzero(lows == highs))
+    return Voxels(ends[0], ends[1], (n_bytes, checksum), constant)
+
+
+def constant_problems(path: Path, frames: Sequence[int], word: str, remedy: str) -> list[Problem]:
+    """Report the volumes of a series that hold one value only; `word` is frame or volume."""
+    if not frames:
+        return []
+    named = f"{word}{'s' * (len(frames) > 1)} {', '.join(map(str, frames))} (from 0)"
+    found = f"the same value in every voxel of {named}"
+    return [Problem(path.name, found, f"an image in every {word}", remedy)]
 
 
 def _not_finite(path: Path, frame: int) -> Problem:

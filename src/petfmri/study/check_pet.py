@@ -9,7 +9,7 @@ import numpy as np
 
 from petfmri.errors import Problem
 from petfmri.study.bids import Participant, Scan
-from petfmri.study.check_images import Image
+from petfmri.study.check_images import Image, constant_problems
 from petfmri.typing import FloatArray
 
 REQUIRED = ("FrameTimesStart", "FrameDuration", "InjectionStart", "Units", "ImageDecayCorrected")
@@ -26,6 +26,7 @@ FRAMES_MIN_S = 120.0
 OXYGEN_15 = ("15O", "O15", "O-15")
 SIXTYFOLD = (45.0, 75.0)
 TOLERANCE_S = 1.0
+ARRIVAL_S = 60.0  # after the injection: until then frames may be empty
 SUV_MAX = 0.5
 
 
@@ -55,7 +56,7 @@ def sidecar_problems(
 
 
 def image_problems(scan: Scan, image: Image) -> list[Problem]:
-    """Check that the image has the frames of its sidecar and voxels in its units."""
+    """Check that the image has the frames of its sidecar, none empty, and voxels in its units."""
     durations = numbers(scan.sidecar.get("FrameDuration"))
     starts = numbers(scan.sidecar.get("FrameTimesStart"))
     agree = starts is None or durations is None or len(starts) == len(durations)
@@ -69,7 +70,13 @@ def image_problems(scan: Scan, image: Image) -> list[Problem]:
                 "convert it again with all frames, or correct the sidecar",
             )
         ]
-    return list(_too_dim(scan, image))
+    problems = list(_too_dim(scan, image))
+    if starts is None or durations is None or not agree or image.voxels is None:
+        return problems
+    ends = starts + durations - (number(scan.sidecar.get("InjectionStart")) or 0.0)
+    empty = [frame for frame in image.voxels.constant if ends[frame] > ARRIVAL_S]
+    remedy = "reconstruct it again, or remove it from image and sidecar"
+    return problems + constant_problems(scan.path, empty, "frame", remedy)
 
 
 def _missing_fields(scan: Scan) -> Iterator[Problem]:
@@ -200,10 +207,11 @@ def _sequence(where: str, starts_s: FloatArray, durations_s: FloatArray) -> list
         ]
     if len(gaps):
         frame = int(gaps[0])
+        number_of = "1 gap" if len(gaps) == 1 else f"{len(gaps)} gaps, the first"
         return [
             Problem(
                 where,
-                f"{len(gaps)} gaps, the first of {steps[frame]:g} s after frame {frame + 1}",
+                f"{number_of} of {steps[frame]:g} s after frame {frame + 1}",
                 "frames without gaps",
                 "check the times; means over a window leave the gap out",
                 "warning",
