@@ -202,17 +202,8 @@ def _smoothed_copies(
     """
     spacing: FloatArray = np.asarray(voxel_sizes(affine))
     steps = np.maximum(_SPACING * fwhm_mm // spacing, 1).astype(int)
-    shape: tuple[int, ...] = ()
     copies = []
-    for number, frame in enumerate(frames):
-        shape = shape or frame.shape
-        if frame.shape != shape or not np.isfinite(frame).all():
-            raise InputError(
-                f"frame {number} of the series",
-                f"shape {frame.shape} or values that are not finite",
-                f"finite values of shape {shape}",
-                "reconstruct or export it anew",
-            )
+    for frame in _whole(frames):
         copy = np.asarray(frame, dtype=np.float32)
         for axis, (step, sigma) in enumerate(
             zip(steps, fwhm_mm * FWHM_TO_SIGMA / spacing, strict=True)
