@@ -13,6 +13,7 @@ from petfmri.errors import InputError, RegistrationError
 from petfmri.images.registration import (
     Greedy,
     _greedy,
+    _linear_levels,
     alignment_score,
     centers_aligned,
     head_center,
@@ -160,3 +161,30 @@ def test_resampled_deformation_looks_like_the_subject(anatomy, deformed) -> None
     brain = np.asarray(anatomy.mask.dataobj) > 0.9
     pair = [np.asarray(image.dataobj)[brain] for image in (back, anatomy.head)]
     assert np.corrcoef(pair)[0, 1] > 0.97
+
+
+def test_rounding_of_voxel_sizes_does_not_decide_which_image_is_held_still(monkeypatch) -> None:
+    still = []
+
+    def keep(self, freedom, fixed, moving, *rest) -> Affine:
+        still.append(fixed)
+        return Affine()
+
+    monkeypatch.setattr(Greedy, "_run_linear", keep)
+    box = np.zeros((8, 8, 8), np.float32)
+    box[2:6, 2:6, 2:6] = 1
+    one = nib.Nifti1Image(box, np.diag([3.0, 3, 3, 1]))
+    other = nib.Nifti1Image(box, np.diag([3.0001, 3, 3, 1]))
+    fine = nib.Nifti1Image(box, np.diag([2.0, 2, 2, 1]))
+    GREEDY.rigid(one, other)
+    GREEDY.rigid(other, one)
+    GREEDY.rigid(fine, one)
+    assert still == [one, other, one]
+
+
+def test_levels_follow_the_voxel_size_and_the_start() -> None:
+    head = nib.Nifti1Image(np.zeros((4, 4, 4)), np.diag([3.0, 3, 3, 1]))
+    rough = nib.Nifti1Image(np.zeros((4, 4, 4)), np.diag([6.0, 6, 6, 1]))
+    assert _linear_levels(head, near=False) == "100x50x10"
+    assert _linear_levels(rough, near=False) == "100x50"
+    assert _linear_levels(head, near=True) == "50x10"

@@ -24,7 +24,8 @@ from petfmri.images.transforms import Affine, Transform, rigid
 from petfmri.typing import FloatArray, IntArray
 
 HEAD_HEIGHT_MM = 150.0  # from the vertex down: what lies below is neck
-COARSEST_MM = 26.0  # voxel size of a level at which a head still shows how it is turned
+COARSEST_MM = 20.0  # voxel size of a level: of coarser ones, heads came out upside down
+_EQUAL = 0.9  # voxel volumes that differ by less are taken for equal: not by rounding alone
 _RUN_GREEDY = "import sys; from picsl_greedy import Greedy3D; Greedy3D().execute(sys.argv[1])"
 
 
@@ -170,11 +171,12 @@ class Greedy:
         fixed_mask: nib.Nifti1Image | None,
         initial: Affine | None,
     ) -> Affine:
-        """Run with the coarser image held still, which is several times faster."""
+        """Run with the clearly coarser image held still, which is several times faster."""
         start = initial if initial is not None else centers_aligned(fixed, moving)
-        if Grid.of(fixed).spacing_mm.prod() >= Grid.of(moving).spacing_mm.prod():
-            return self._run_linear(freedom, fixed, moving, fixed_mask, None, start)
-        return ~self._run_linear(freedom, moving, fixed, None, fixed_mask, ~start)
+        near = initial is not None and fixed_mask is not None
+        if Grid.of(fixed).spacing_mm.prod() >= _EQUAL * Grid.of(moving).spacing_mm.prod():
+            return self._run_linear(freedom, fixed, moving, fixed_mask, None, start, near)
+        return ~self._run_linear(freedom, moving, fixed, None, fixed_mask, ~start, near)
 
     def _run_linear(
         self,
@@ -184,6 +186,7 @@ class Greedy:
         fixed_mask: nib.Nifti1Image | None,
         moving_mask: nib.Nifti1Image | None,
         start: Affine,
+        near: bool,
     ) -> Affine:
         fixed, fixed_mask = _coarsened(fixed, fixed_mask, self.finest_mm)
         with tempfile.TemporaryDirectory(prefix="petfmri_") as folder:
@@ -194,7 +197,7 @@ class Greedy:
             _greedy(
                 work,
                 f"-threads 1 -seed {self.seed} -a -dof {freedom} -m NMI {images} {masks} "
-                f"-ia start.mat -n {_linear_levels(fixed)} -o result.mat",
+                f"-ia start.mat -n {_linear_levels(fixed, near=near)} -o result.mat",
             )
             matrix = np.loadtxt(work / "result.mat")
         if not np.isfinite(matrix).all() or not 0.2 < np.linalg.det(matrix) < 5:
@@ -207,8 +210,13 @@ class Greedy:
         return Affine(matrix)
 
 
-def _linear_levels(fixed: nib.Nifti1Image) -> str:
-    """Return iterations from coarse to fine: a head of few voxels has fewer levels."""
+def _linear_levels(fixed: nib.Nifti1Image, *, near: bool) -> str:
+    """Return iterations from coarse to fine: a head of few voxels has fewer levels.
+
+    So has a part of it from a near start: of few voxels, it shrinks or slips away.
+    """
+    if near:
+        return "50x10"
     return "100x50x10" if Grid.of(fixed).spacing_mm.max() * 4 <= COARSEST_MM else "100x50"
 
 
