@@ -67,8 +67,9 @@ def pet_motion(
 
     The frames of the last two thirds of the scan are aligned to their duration-weighted mean,
     which is then made anew, and all frames to that, from the last to the first, each starting
-    from its neighbour and none to a mean that it is part of. How bright the reference is in a frame may vary over the head, since
-    regions take up and lose a tracer at different rates (see `FrameAligner`).
+    from its neighbour and none to a mean that it is part of. How bright the reference is in a
+    frame may vary over the head, since regions take up and lose a tracer at different rates (see
+    `FrameAligner`).
 
     A head hardly moves within a minute: the motion of a frame is averaged with that of frames
     less than a minute away, in proportion to their precision, up to the first one from which it
