@@ -12,7 +12,7 @@ import numpy as np
 
 from petfmri.errors import InputError, SegmentationError
 from petfmri.images.resampling import Grid
-from petfmri.images.volumes import require_volume
+from petfmri.images.volumes import in_own_axes, require_volume
 from petfmri.typing import BoolArray, FloatArray
 
 LATTICE_MM = 4.0  # the field is estimated on voxels at least this far apart
@@ -61,7 +61,7 @@ def correct_bias(t1w: nib.Nifti1Image, mask: nib.Nifti1Image | None = None) -> n
     inside = inside & (data > 0)  # N4 takes logarithms
     if not inside.any():
         raise _failed(t1w, "no signal")
-    field = _field(nib.Nifti1Image(data, t1w.affine), inside)
+    field = _field(in_own_axes(nib.Nifti1Image(data, t1w.affine))[0], inside)
     if not np.isfinite(field).all() or field.min() <= 0:
         raise _failed(t1w, "a field that is not positive")
     corrected = data / field

@@ -14,7 +14,7 @@ from petfmri.images.cropping import box_around, cropped, grown, shrunk
 from petfmri.images.registration import Registration, alignment_score, centers_aligned
 from petfmri.images.resampling import Grid, carry_mask, inside, resample
 from petfmri.images.transforms import Affine, Transform, rigid
-from petfmri.images.volumes import require_volume
+from petfmri.images.volumes import in_own_axes, require_volume
 from petfmri.typing import BoolArray, FloatArray
 
 SPACING_MM = 3.0  # of the search
@@ -81,11 +81,14 @@ def extract_brain(t1w: nib.Nifti1Image, template: Template, registration: Regist
     """
     require_volume(t1w)
     _check_values(t1w)
-    search = _Search(t1w, template, registration)
+    laid, back = in_own_axes(t1w)
+    search = _Search(laid, template, registration)
     complaints = []
     for find_start in (search.first_start, search.second_start):
         try:
-            return search.brain(find_start())
+            mask, xfm, affine = search.brain(find_start())
+            mask = nib.Nifti1Image(mask.dataobj, t1w.affine)
+            return Brain(mask, xfm @ ~back, affine @ ~back)
         except (SegmentationError, RegistrationError) as error:
             complaints.append(error.problems[0].found)
     raise _implausible(t1w, "; from a second start, ".join(complaints))
@@ -104,14 +107,15 @@ def template_affine(t1w: nib.Nifti1Image, template: Template, registration: Regi
     SegmentationError
         If both starts stretch or shrink the head beyond human proportions.
     """
-    search = _Search(t1w, template, registration)
+    laid, back = in_own_axes(t1w)
+    search = _Search(laid, template, registration)
     try:
         xfm = search.first_start()
         _check_scales(t1w, xfm)
     except (SegmentationError, RegistrationError):
         xfm = search.second_start()
         _check_scales(t1w, xfm)
-    return xfm
+    return xfm @ ~back
 
 
 class _Search:

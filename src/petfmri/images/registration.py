@@ -153,7 +153,7 @@ class Greedy:
             work = Path(folder)
             images = _write_pair(work, fixed, moving)
             masks = _write_masks(work, fixed_mask, moving_mask)
-            np.savetxt(work / "initial.mat", initial.matrix, fmt="%.10f")
+            np.savetxt(work / "initial.mat", initial.matrix, fmt="%.6f")  # 0.1 micrometre
             _greedy(
                 work,
                 f"-threads {self.threads} -seed {self.seed} {images} {masks} -it initial.mat "

@@ -10,6 +10,7 @@ from petfmri.images.cropping import box_around, cropped, grown, shrunk
 from petfmri.images.quality import overlap
 from petfmri.images.registration import Registration
 from petfmri.images.transforms import Affine, Transform
+from petfmri.images.volumes import in_own_axes
 
 RIM_MM = 8.0  # outside the brain mask, where the images are still compared
 CHECK_MM = 4.0  # voxel size at which the result is checked
@@ -55,13 +56,15 @@ def normalise(
     ----------
     Fonov V et al. NeuroImage 2011;54:313-327 (the template).
     """
+    laid, back = in_own_axes(t1w)
+    mask = nib.Nifti1Image(mask.dataobj, laid.affine)
     near = grown(mask, RIM_MM)
     box = box_around(near, RIM_MM)
     xfm = registration.deformable(
-        cropped(t1w, box), template.head, initial=initial, fixed_mask=cropped(near, box)
+        cropped(laid, box), template.head, initial=initial @ back, fixed_mask=cropped(near, box)
     )
     _check_overlap(shrunk(mask, CHECK_MM), template.mask, xfm)
-    return xfm
+    return xfm @ ~back
 
 
 def _check_overlap(mask: nib.Nifti1Image, template_mask: nib.Nifti1Image, xfm: Transform) -> None:
