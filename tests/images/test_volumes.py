@@ -10,7 +10,8 @@ from petfmri.images.bias import correct_bias
 from petfmri.images.brain import extract_brain
 from petfmri.images.midway import midway_t1w
 from petfmri.images.registration import Greedy
-from petfmri.images.volumes import Volumes, load_canonical
+from petfmri.images.transforms import rigid
+from petfmri.images.volumes import Volumes, in_own_axes, load_canonical
 from petfmri.simulation.painted import paint_head
 
 SHAPE = (7, 5, 4, 6)
@@ -158,3 +159,15 @@ def test_what_is_no_image_is_a_problem_of_the_dataset(tmp_path):
         Volumes(path)
     with pytest.raises(DatasetError, match="unreadable"):
         Volumes(tmp_path / "none.nii")
+
+
+def test_a_tilted_image_is_the_same_in_its_own_axes() -> None:
+    data = np.arange(24.0).reshape(2, 3, 4)
+    upright = np.array([[1.5, 0, 0, -3], [0, 2, 0, 5], [0, 0, 2.5, 7], [0, 0, 0, 1]])
+    tilted = rigid((3, -5, 4), (8, -6, 10)).matrix @ upright
+    one, two = (in_own_axes(nib.Nifti1Image(data, affine)) for affine in (upright, tilted))
+    assert np.array_equal(one[0].affine, two[0].affine)
+    corner = np.array([[1.0, 2, 3]])
+    for (laid, back), affine in ((one, upright), (two, tilted)):
+        there = back.map(nib.affines.apply_affine(laid.affine, corner))
+        np.testing.assert_allclose(there, nib.affines.apply_affine(affine, corner), atol=1e-6)
