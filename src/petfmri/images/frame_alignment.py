@@ -184,10 +184,7 @@ class FrameAligner:
         voxels = Affine(self.to_voxels @ transform.matrix).map(self.points[::thin])
         last = np.asarray(self.shape) - 1
         seen: BoolArray = np.asarray(((voxels >= 0) & (voxels <= last)).all(axis=1))
-        found = ndimage.map_coordinates(
-            coefficients, voxels[seen].T, order=3, prefilter=False, mode="mirror", output=float
-        )
-        return found, seen
+        return _at(coefficients, voxels[seen]), seen
 
     def _frame_slopes(self, coefficients: FloatArray, transform: Affine) -> FloatArray:
         """Return how the frame changes with the six parameters, at all points.
@@ -195,15 +192,13 @@ class FrameAligner:
         Noise of the reference makes its own slopes steeper than those of the head, and an error
         that is divided by them too small; the frame's have noise of their own.
         """
-        read = []
-        for step in (*(_STEP_MM * np.eye(3)), *(-_STEP_MM * np.eye(3))):
-            voxels = Affine(self.to_voxels @ transform.matrix).map(self.points + step).T
-            read.append(
-                ndimage.map_coordinates(
-                    coefficients, voxels, order=3, prefilter=False, mode="mirror", output=float
-                )
-            )
-        slopes = (np.stack(read[:3], axis=1) - np.stack(read[3:], axis=1)) / (2 * _STEP_MM)
+        there = Affine(self.to_voxels @ transform.matrix)
+        rises = [
+            _at(coefficients, there.map(self.points + step))
+            - _at(coefficients, there.map(self.points - step))
+            for step in _STEP_MM * np.eye(3)
+        ]
+        slopes = np.stack(rises, axis=1) / (2 * _STEP_MM)
         return np.column_stack([slopes, np.cross(self.points - self.center, slopes)])
 
     def _expected_error(self, scores: FloatArray, inverse: FloatArray, seen: BoolArray) -> float:
@@ -225,6 +220,15 @@ def _projector(design: FloatArray, weights: FloatArray) -> FloatArray:
     """Return what turns values into the coefficients of their weighted fit."""
     weighted = design.T * weights
     return np.asarray(np.linalg.pinv(weighted @ design, hermitian=True) @ weighted)
+
+
+def _at(coefficients: FloatArray, voxels: FloatArray) -> FloatArray:
+    """Read a cubic spline at voxel coordinates of shape (n, 3)."""
+    return np.asarray(
+        ndimage.map_coordinates(
+            coefficients, voxels.T, order=3, prefilter=False, mode="mirror", output=float
+        )
+    )
 
 
 def _spline_slope(volume: FloatArray, axis: int) -> FloatArray:

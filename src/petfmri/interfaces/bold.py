@@ -39,7 +39,7 @@ from petfmri.images.transform_files import (
     write_composite,
 )
 from petfmri.images.transform_reader import read_transform
-from petfmri.images.transforms import Affine
+from petfmri.images.transforms import Affine, Transform
 from petfmri.images.volumes import Volumes, load_canonical
 from petfmri.interfaces.base import (
     Step,
@@ -53,7 +53,7 @@ from petfmri.networks.connectivity import correlate, fisher_z
 from petfmri.networks.registry import network_metrics
 from petfmri.networks.strength import nodal_strength
 from petfmri.study.files import read_table, write_json, write_table
-from petfmri.typing import FloatArray
+from petfmri.typing import BoolArray, FloatArray
 
 LEAST_COVERED = 1 / 3  # of a BOLD voxel, by grey matter, to count as a region's
 
@@ -206,17 +206,7 @@ class BoldSignals(Step):
         names = read_table(Path(self.inputs.regions), ["index", "name"])
         segmentation = load_canonical(self.inputs.segmentation)
         labels = carry_labels(segmentation, to_t1w, grid, samples=3, least=LEAST_COVERED)
-        masks = {
-            name: np.asarray(
-                carry_mask(load_canonical(path), to_t1w, grid, samples=2).dataobj
-            ).ravel()
-            > 0
-            for name, path in (
-                ("brain", self.inputs.brain_mask),
-                ("white_matter", self.inputs.deep_white),
-                ("csf", self.inputs.deep_csf),
-            )
-        }
+        masks = self._masks(to_t1w, grid)
         labels = np.asarray(labels.dataobj).ravel()
         needed = np.logical_or.reduce([labels > 0, *masks.values()])
         seen = always_inside(motion, grid, needed)
@@ -268,6 +258,21 @@ class BoldSignals(Step):
             "confounds": write_table(confounds, folder / "confounds.tsv"),
             "coverage": write_table(coverage, folder / "coverage.tsv"),
             **write_quality(quality, folder),
+        }
+
+    def _masks(self, to_t1w: Transform, grid: Grid) -> dict[str, BoolArray]:
+        """Carry the brain and its deep tissues to the points of the BOLD grid."""
+        paths = {
+            "brain": self.inputs.brain_mask,
+            "white_matter": self.inputs.deep_white,
+            "csf": self.inputs.deep_csf,
+        }
+        return {
+            name: np.asarray(
+                carry_mask(load_canonical(path), to_t1w, grid, samples=2).dataobj
+            ).ravel()
+            > 0
+            for name, path in paths.items()
         }
 
     def _in_time(self, volumes: Volumes) -> Iterable[FloatArray]:
