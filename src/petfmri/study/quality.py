@@ -54,7 +54,7 @@ SCORES: Mapping[str, Score] = {
     "fd_mean": Score("Mean framewise displacement", "mm", 0, 0.5),
     "fd_max": Score("Largest framewise displacement", "mm"),
     "frames_borrowed": Score("Frames too poor to align, with the motion of a neighbour", "1", 0, 5),
-    "frames_borrowed_share": Score("Their share of the frames of the scan", "1", 0, 0.2),
+    "frames_borrowed_share": Score("Share of the frames too poor to align", "1", 0, 0.2),
     "dvars_std_mean": Score("Mean standardised DVARS (1 is usual)", "1", 0, 2),
     "tsnr": Score("Median temporal signal-to-noise ratio of grey matter", "1", 20),
     "distortion_mm": Score(
