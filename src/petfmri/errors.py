@@ -95,7 +95,11 @@ class SegmentationError(PetfmriError):
 
 
 class DenoisingError(PetfmriError):
-    """A BOLD run whose frames or degrees of freedom do not suffice."""
+    """A BOLD run whose tables do not serve the denoising that was asked for."""
+
+
+class ExcludedRunError(DenoisingError):
+    """A BOLD run that is sound but has too little left to count."""
 
 
 class StatisticsError(InputError):

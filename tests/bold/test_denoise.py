@@ -5,12 +5,19 @@ import pandas as pd
 import pytest
 from scipy.interpolate import CubicSpline
 
-from petfmri.bold.denoise import STRATEGIES, denoise
+from petfmri.bold.censoring import Censoring, kept_frames
+from petfmri.bold.denoise import Cleaning
+from petfmri.bold.denoise import denoise as denoise_run
 from petfmri.bold.operator import temporal_operator
+from petfmri.bold.strategies import STRATEGIES, regresses_global_signal, with_global_signal
 from petfmri.errors import DenoisingError
 
 TR = 2.0
 BANDS = [(0.01, 0.1), (None, 0.1), (0.01, None), (None, None)]
+
+
+def denoise(series, confounds, *, tr_s, dummy=0, **options):
+    return denoise_run(series, confounds, Cleaning(**options), tr_s=tr_s, dummy=dummy)
 
 
 def confound_frame(rng, n_frames=300, fd=None):
@@ -20,6 +27,7 @@ def confound_frame(rng, n_frames=300, fd=None):
         columns[name] = rng.normal(size=n_frames).cumsum() * 0.1 + rng.normal(size=n_frames)
         if "derivative1" in name:
             columns[name][0] = np.nan
+    columns["std_dvars"] = np.full(n_frames, 1.0)
     columns["framewise_displacement"] = np.full(n_frames, 0.1) if fd is None else fd
     columns["framewise_displacement"][0] = np.nan
     return pd.DataFrame(columns)

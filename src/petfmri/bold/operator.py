@@ -11,7 +11,7 @@ from scipy.linalg import qr
 from scipy.signal import butter, sosfiltfilt
 
 from petfmri.bold.confounds import cosine_drift
-from petfmri.errors import DenoisingError
+from petfmri.errors import DenoisingError, ExcludedRunError
 from petfmri.typing import BoolArray, FloatArray
 
 Band: TypeAlias = tuple[float | None, float | None]
@@ -76,8 +76,9 @@ def temporal_operator(
     Raises
     ------
     DenoisingError
-        If the band does not fit the sampling, the run is shorter than the filter's own padding,
-        a kept frame has a confound that is not finite, or the confounds leave no frame.
+        If the band does not fit the sampling or a kept frame has a confound that is not finite.
+    ExcludedRunError
+        If the run is shorter than the filter's own padding, or the confounds leave no frame.
 
     References
     ----------
@@ -106,7 +107,7 @@ def temporal_operator(
         Q = _basis(np.hstack([constant, A @ confounds]))
     n_regressors = Q.shape[1]
     if n_regressors >= confounds.shape[0]:
-        raise DenoisingError(
+        raise ExcludedRunError(
             where,
             f"{n_regressors} independent regressors for {confounds.shape[0]} kept frames",
             "more frames than regressors",
@@ -147,7 +148,7 @@ def _check_band(band_hz: Band, n_frames: int, tr_s: float, where: str) -> None:
         )
     padding = 6 * FILTER_ORDER + 3
     if high is not None and n_frames <= padding:
-        raise DenoisingError(
+        raise ExcludedRunError(
             where, f"{n_frames} frames", f"more than {padding} for the filter", "leave the run out"
         )
 

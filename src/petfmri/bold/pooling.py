@@ -67,7 +67,9 @@ def pool_runs(runs: Sequence[Denoised]) -> Denoised:
     return Denoised(
         series=series,
         kept=np.concatenate([run.kept for run in runs]),
+        times=np.concatenate([run.times for run in runs]),
         df_effective=sum(run.df_effective for run in runs),
         n_regressors=sum(run.n_regressors for run in runs),
         mean_fd=float(np.average([run.mean_fd for run in runs], weights=weights)),
+        operators=tuple(operator for run in runs for operator in run.operators),
     )
