@@ -23,6 +23,9 @@ from petfmri.pet.kinetics.models import MODELS
 Range = tuple[float, float]
 ModelName = Literal["SUVR", "SRTM", "SRTM2", "MRTM2", "refLogan", "1TCM", "2TCM", "Logan"]
 Correction = Literal["none", "GTM", "IY"]
+Strategy = Literal[
+    "24P", "24P+GSR", "24P+aCompCor", "24P+aCompCor+GSR", "32P", "36P"
+]  # of bold/strategies.py
 ReferenceName = Literal["semiovale", "cerebellum", "wholebrain"]
 Millimetres = Annotated[float, Field(gt=0, le=20)]
 OUTCOMES = ("suvr", "bpnd", "dvr", "vt")
@@ -81,6 +84,9 @@ class Derivatives(_Section):
     kinpar: Path | None = Field(
         None, description="*_kinpar.tsv of PETFit, PETsurfer-BIDS, petprep_km or petfmri"
     )
+    xcpd: Path | None = Field(
+        None, description="XCP-D's clean parcel series of atlas:, for `petfmri networks`"
+    )
     bloodstream: Path | None = Field(None, description="input functions, *_inputfunction.tsv")
 
 
@@ -89,6 +95,39 @@ class AtlasFiles(_Section):
 
     image: Path
     table: Path
+
+
+class Series(_Section):
+    """Parcel series that another program made, for `petfmri networks`."""
+
+    files: str = Field(
+        description="path with {subject}, {session} and perhaps {run}: .tsv, .csv, .mat or .npy"
+    )
+    parcels: Path = Field(
+        description="table of the columns in their order: name, network, perhaps structure"
+    )
+    tr_s: float = Field(gt=0, le=20, description="repetition time, seconds")
+    key: str | None = Field(None, description="the variable of .mat files")
+    confounds: str | None = Field(
+        None, description="fMRIPrep's tables, by the same words; unset: the series are clean"
+    )
+
+    @field_validator("files", "confounds")
+    @classmethod
+    def _names_who(cls, value: str | None) -> str | None:
+        if value is not None and not all(f"{{{word}}}" in value for word in ("subject", "session")):
+            raise ValueError("the path must say where {subject} and {session} stand")
+        return value
+
+
+class Connectivity(_Section):
+    """What `petfmri networks` adds to the metrics."""
+
+    partial: bool = Field(False, description="matrices of shrunk partial correlation, too")
+    sv2a: Literal["own", "group"] | Path | None = Field(
+        None, description="map for SV2A-informed connectivity: of the person or all, before the dose"
+    )
+    maps: bool = Field(True, description="maps of voxels of every region of interest, after run")
 
 
 class ReferenceLabels(_Section):
@@ -193,6 +232,10 @@ class Multiverse(_Section):
     model: tuple[ModelName, ...] = ()
     pvc: tuple[Correction, ...] = ()
     window_min: tuple[Range, ...] = Field((), description="for SUVR")
+    strategy: tuple[Strategy, ...] = Field((), description="for networks")
+    global_signal: tuple[bool, ...] = Field((), description="for networks: regressed out or not")
+    scrub: tuple[bool, ...] = Field((), description="for networks: frames censored or not")
+    atlas: tuple[str | AtlasFiles, ...] = Field((), description="for networks")
 
     @field_validator("window_min")
     @classmethod
@@ -205,14 +248,27 @@ class Bold(_Section):
 
     task: str = "rest"
     dummy_scans: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
-    strategy: Literal["24P", "24P+aCompCor", "36P"] = "24P+aCompCor"
+    strategy: Strategy = "24P+aCompCor"
     band_hz: Range = (0.01, 0.1)
-    fd_threshold_mm: float = Field(0.5, gt=0)
+    fd_threshold_mm: float | None = Field(
+        0.5, gt=0, description="frames above it are censored; null: none"
+    )
+    dvars_threshold: float | None = Field(
+        None, gt=0, description="frames with a standardized DVARS above it, too"
+    )
+    censor_before: int = Field(0, ge=0, description="and so many frames before each")
+    censor_after: int = Field(0, ge=0, description="and after each")
+    minimum_contiguous: int = Field(
+        1, ge=1, description="shorter stretches between censored frames go, too"
+    )
     slice_timing: bool = Field(False, description="read all slices at one moment")
     distortion: Literal["auto", "none", "registration"] = Field(
         "none", description="correction along the phase encoding, without a fieldmap"
     )
     minimum_kept_s: float = Field(240.0, gt=0, description="shortest session after censoring")
+    minimum_df: float = Field(
+        10.0, ge=1, description="least effective degrees of freedom of a run"
+    )
 
     @field_validator("band_hz")
     @classmethod
@@ -295,9 +351,13 @@ class Study(_Section):
     pet: Pet = Pet()
     multiverse: Multiverse = Multiverse()
     bold: Bold = Bold()
+    series: Series | None = None
+    connectivity: Connectivity = Connectivity()
     symptoms: Symptoms | None = None
     primary: str = Field(
-        "", description="one outcome, declared before looking; unset: the PET measure in the PCC"
+        "",
+        description="one outcome, declared before looking; unset: the PET measure in the PCC, or "
+        "ngsc where there is no PET",
     )
     inference: Inference = Inference()
     prediction: Prediction = Prediction()
@@ -309,6 +369,8 @@ class Study(_Section):
         """Take the measure of the posterior cingulate for the primary outcome where none is named."""
         if not isinstance(data, dict) or data.get("primary"):
             return data
+        if not data.get("bids") and _has_series(data):
+            return {**data, "primary": "ngsc"}
         try:
             outcome = Pet.model_validate(data.get("pet") or {}).outcome
         except ValidationError:  # told with all other problems
@@ -318,10 +380,14 @@ class Study(_Section):
     @model_validator(mode="after")
     def _has_input(self) -> Study:
         ready = (self.derivatives.petprep, self.derivatives.kinpar)
-        if self.bids is None and ready == (None, None):
+        of_networks = (self.series, self.derivatives.xcpd, self.derivatives.fmriprep)
+        if self.bids is None and ready == (None, None) and of_networks == (None, None, None):
             raise ValueError(
-                "name the BIDS folder (bids:) or a PETPrep folder (derivatives: petprep:)"
+                "name the BIDS folder (bids:), a folder of another program (derivatives:) or "
+                "parcel series (series:)"
             )
+        if self.series and self.derivatives.xcpd:
+            raise ValueError("series: and derivatives: xcpd: are two analyses; name one")
         if None not in ready:
             raise ValueError("derivatives: petprep: and kinpar: are two analyses; name one")
         measure, _, region = self.primary.partition(":")
@@ -332,6 +398,14 @@ class Study(_Section):
                 f"primary: {measure} is not what pet: gives, which is {self.pet.outcome}"
             )
         return self
+
+
+def _has_series(data: dict[str, Any]) -> bool:
+    """Tell whether a configuration without BIDS folder starts from BOLD alone."""
+    others = data.get("derivatives") or {}
+    if not isinstance(others, dict) or others.get("petprep") or others.get("kinpar"):
+        return False
+    return bool(data.get("series") or others.get("xcpd") or others.get("fmriprep"))
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -454,6 +528,13 @@ def _with_absolute_paths(section: Any, root: Path) -> Any:
             continue
         if isinstance(value, BaseModel):
             changes[name] = _with_absolute_paths(value, root)
+        elif isinstance(value, tuple):
+            changes[name] = tuple(
+                _with_absolute_paths(part, root) if isinstance(part, BaseModel) else part
+                for part in value
+            )
+        elif isinstance(section, Series) and name in ("files", "confounds") and value:
+            changes[name] = str((root / Path(value).expanduser()).resolve())
         elif isinstance(value, Path):
             changes[name] = (root / value.expanduser()).resolve()
     return section.model_copy(update=changes)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from petfmri.bold.censoring import FD, Censoring, finite_column, kept_frames
 from petfmri.bold.operator import Band, Interpolation, TemporalOperator, temporal_operator
-from petfmri.bold.strategies import strategy_columns
+from petfmri.bold.strategies import regresses_global_signal, strategy_columns
 from petfmri.errors import DenoisingError, ExcludedRunError
 from petfmri.typing import BoolArray, FloatArray, IntArray
 
@@ -41,6 +42,24 @@ class Cleaning:
     minimum_kept_s: float = 240.0
     minimum_df: float = 10.0
     interpolation: Interpolation = "linear"
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Cleaning:
+        """Make one of the values that `dataclasses.asdict` gave."""
+        censoring = Censoring(**values["censoring"])
+        return cls(**{**values, "censoring": censoring, "band_hz": tuple(values["band_hz"])})
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """What must be equal for two sessions to be compared."""
+        named = self.strategy if isinstance(self.strategy, str) else ", ".join(self.strategy)
+        return {
+            "strategy": named,
+            "global_signal": regresses_global_signal(self.strategy),
+            "low_hz": self.band_hz[0],
+            "high_hz": self.band_hz[1],
+            "censoring": str(self.censoring),
+        }
 
 
 @dataclass(frozen=True)
@@ -73,6 +92,15 @@ class Denoised:
     n_regressors: int
     mean_fd: float
     operators: tuple[TemporalOperator, ...] = ()
+
+    @property
+    def circumstances(self) -> dict[str, float]:
+        """What may differ between two sessions, and readers want to see."""
+        return {
+            "df_effective": self.df_effective,
+            "n_regressors": self.n_regressors,
+            "mean_fd": self.mean_fd,
+        }
 
     @property
     def frames_kept(self) -> int:

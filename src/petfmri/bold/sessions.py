@@ -144,7 +144,7 @@ def _cleaned(
 def _usable(
     name: str, runs: Sequence[Run], cleaning: Cleaning, excluded: dict[str, str]
 ) -> dict[int, BoolArray]:
-    """Return the kept frames of each run that is long enough, by its number."""
+    """Return the kept frames of each run that suffices by itself, by its number."""
     kept: dict[int, BoolArray] = {}
     for number, run in enumerate(runs):
         frames = _censored(run, cleaning)
@@ -157,6 +157,7 @@ def _usable(
                 share=1 / len(runs),
                 where=run.name,
             )
+            _clean(run, frames, cleaning)  # before the other sessions' frames decide
         except ExcludedRunError as error:
             excluded[run.name] = _reason(error)
         else:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from petfmri.bold.denoise import STRATEGIES
-from petfmri.commands.context import atlas_of
+from petfmri.bold.strategies import STRATEGIES
+from petfmri.commands.context import atlas_of, strategies_of
 from petfmri.config import AtlasFiles, Study
 from petfmri.errors import ConfigError, PetfmriError, Problem
 from petfmri.images.transform_files import read_affines
@@ -123,12 +123,13 @@ def adoption_problems(
         Decompress every image once, as of `check_cohort`.
     """
     problems = []
+    needed = {name for strategy in strategies_of(study) for name in STRATEGIES[strategy]}
     for person in cohort.participants:
         adopted = found[person.id]
         check = _Check(voxels)
         check.anatomy(adopted.anat)
         for raw, run in adopted.runs.items():
-            check.bold(raw, run, STRATEGIES[study.bold.strategy])
+            check.bold(raw, run, sorted(needed))
         for raw, scan in adopted.scans.items():
             check.pet(raw, scan)
         problems += [*check.problems, *uneven_problems(person, adopted)]

@@ -14,7 +14,13 @@ from petfmri.commands.adoption import (
     adoptions,
 )
 from petfmri.commands.choices import choice_problems, choices
-from petfmri.commands.context import cohort_of, config_problems, n_cores, reference_name
+from petfmri.commands.context import (
+    cleaning_of,
+    cohort_of,
+    config_problems,
+    n_cores,
+    reference_name,
+)
 from petfmri.config import Study, load_study
 from petfmri.errors import DatasetError, Problem
 from petfmri.pet.kinetics.models import MODELS
@@ -146,7 +152,7 @@ def plan(study: Study, cohort: Cohort, adopted: Mapping[str, Adopted]) -> str:
         f"`run` would process {len(cohort.participants)} participants into {study.output}:",
         f"  PET: SUVR {low:g}-{high:g} min over {reference_name(study)}; atlas {study.atlas}",
         f"  BOLD: task {study.bold.task}, {study.bold.strategy}, {study.bold.band_hz[0]:g}-{study.bold.band_hz[1]:g} Hz,"
-        f" frames above {study.bold.fd_threshold_mm:g} mm censored;"
+        f" censored: {cleaning_of(study.bold).censoring};"
         f" slice timing {'on' if study.bold.slice_timing else 'off'},"
         f" distortion {study.bold.distortion}",
         f"  primary outcome: {study.primary}",

@@ -20,6 +20,7 @@ from petfmri.commands.stale import stale
 from petfmri.commands.tables import network_columns, read_group_tables
 from petfmri.config import Study, Symptoms, load_study
 from petfmri.errors import ConfigError, DatasetError
+from petfmri.networks.comparability import incomparable
 from petfmri.networks.connectivity import fisher_z
 from petfmri.statistics.prepost import Comparison
 from petfmri.statistics.prepost import compare as compare_tables
@@ -88,7 +89,10 @@ def main(arguments: argparse.Namespace) -> int:
 def compare(study: Study) -> Comparison:
     """Compare, and write ``group/compare``."""
     regions, sessions = tables_of(study)
-    networks = network_columns(sessions, sorted(set(regions["network"].dropna())))
+    labels, rois = sorted(set(regions["network"].dropna())), list(study.regions_of_interest)
+    unequal = incomparable(sessions, str(group_folder(study) / "sessions.tsv"))
+    if unequal:
+        raise DatasetError.of(unequal)
     symptom = study.symptoms.score if study.symptoms else None
     if symptom and (petprep_curves(study) or study.derivatives.kinpar):
         print("warning: symptoms are not compared with tables of another tool.", file=sys.stderr)
@@ -106,7 +110,8 @@ def compare(study: Study) -> Comparison:
         primary=study.primary,
         rois=rois_of(study, sorted(set(regions["region"]))),
         measures=(study.pet.outcome,),
-        networks=networks,
+        networks=network_columns(sessions, labels, rois),
+        network_details=network_columns(sessions, labels, rois, "detail"),
         symptom=symptom,
         tracer=study.pet.tracer,
         permutations=study.inference.permutations,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from petfmri.config import AtlasFiles, ReferenceLabels, Study
+from petfmri.config import AtlasFiles, Bold, ReferenceLabels, Study
 from petfmri.errors import ConfigError, PetfmriError, Problem
 from petfmri.study.bids import Cohort, read_cohort
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from petfmri.atlases import Atlas
+    from petfmri.bold.denoise import Cleaning
 
 
 def bids_folder(study: Study) -> Path:
@@ -108,9 +109,9 @@ def _primary_problems(study: Study, atlas: pd.DataFrame) -> list[Problem]:
     from petfmri.statistics.pairing import did_you_mean
     from petfmri.study.group import SESSION_COLUMNS
 
-    outcome = study.pet.outcome
+    outcome, rois = study.pet.outcome, list(study.regions_of_interest)
     known = [f"{outcome}:{name}" for name in (*study.regions_of_interest, *atlas["name"])]
-    known += [metric.name for metric in metrics_for(list(atlas["network"]))]
+    known += [metric.name for metric in metrics_for(list(atlas["network"]), rois)]
     known += [
         f"{outcome}_grey",
         *SESSION_COLUMNS,
@@ -125,6 +126,31 @@ def _primary_problems(study: Study, atlas: pd.DataFrame) -> list[Problem]:
 def reference_name(study: Study) -> str:
     """Return the reference region's name as it stands in file names."""
     return "custom" if isinstance(study.pet.reference, ReferenceLabels) else study.pet.reference
+
+
+def cleaning_of(bold: Bold) -> Cleaning:
+    """Turn the configuration of BOLD into the values of denoising."""
+    from petfmri.bold.censoring import Censoring
+    from petfmri.bold.denoise import Cleaning
+
+    return Cleaning(
+        strategy=bold.strategy,
+        band_hz=bold.band_hz,
+        censoring=Censoring(
+            fd_threshold_mm=bold.fd_threshold_mm,
+            dvars_threshold=bold.dvars_threshold,
+            before=bold.censor_before,
+            after=bold.censor_after,
+            minimum_contiguous=bold.minimum_contiguous,
+        ),
+        minimum_kept_s=bold.minimum_kept_s,
+        minimum_df=bold.minimum_df,
+    )
+
+
+def strategies_of(study: Study) -> tuple[str, ...]:
+    """List every denoising strategy that the study names, the declared one first."""
+    return tuple(dict.fromkeys((study.bold.strategy, *study.multiverse.strategy)))
 
 
 def rois_of(study: Study, names: list[str]) -> dict[str, list[str]]:

@@ -297,7 +297,7 @@ def _write_group(
         "r1": ESTIMATE_COLUMNS["r1"],
         f"{measure}_grey": {"Description": f"Volume-weighted mean {measure} of all grey matter"},
     }
-    write_table(regions, group / "regions.tsv", {**REGION_COLUMNS, **columns})
+    write_table(regions, group / "regions.tsv", {**region_columns(), **columns})
     write_table(sessions, group / "sessions.tsv", {**SESSION_COLUMNS, **RATE_COLUMNS, **columns})
 
 

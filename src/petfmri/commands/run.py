@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from petfmri.commands.adoption import adoption_line, adoption_roots, adoptions
 from petfmri.commands.check import find_problems, report, require_usable
-from petfmri.commands.context import atlas_of, cohort_of, n_cores, reference_name, resolved
+from petfmri.commands.context import (
+    atlas_of,
+    cleaning_of,
+    cohort_of,
+    n_cores,
+    reference_name,
+    resolved,
+    rois_of,
+    strategies_of,
+)
 from petfmri.config import AtlasFiles, Bold, ReferenceLabels, Study, load_study
 from petfmri.errors import ConfigError, Problem
 from petfmri.study.adopted import Adopted, AdoptedBold, AdoptedPet
@@ -149,11 +158,10 @@ def settings_of(study: Study, cohort: Cohort) -> Settings:
         dummy_scans=study.bold.dummy_scans,
         slice_timing=study.bold.slice_timing,
         distortion=study.bold.distortion,
-        strategy=study.bold.strategy,
-        band_hz=study.bold.band_hz,
-        fd_threshold_mm=study.bold.fd_threshold_mm,
-        minimum_kept_s=study.bold.minimum_kept_s,
+        cleaning=cleaning_of(study.bold),
+        n_compcor=5 if any("aCompCor" in name for name in strategies_of(study)) else 0,
         networks=study.networks or (),
+        rois=rois_of(study, list(atlas_of(study).table["name"])),
     )
 
 

@@ -14,7 +14,7 @@ from petfmri.simulation.presets import PRESETS
 from petfmri.simulation.study import simulate_study
 from petfmri.simulation.tables import simulate_tables
 from petfmri.study.files import write_table
-from petfmri.study.group import REGION_COLUMNS, SESSION_COLUMNS
+from petfmri.study.group import SESSION_COLUMNS
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -72,6 +72,6 @@ def _tables(study: Study) -> None:
         seed=study.simulation.seed,
     )
     group = study.output / "group"
-    write_table(regions, group / "regions.tsv", REGION_COLUMNS)
+    write_table(regions, group / "regions.tsv", region_columns())
     write_table(sessions, group / "sessions.tsv", SESSION_COLUMNS)
     print(f"{group}: regions.tsv and sessions.tsv")

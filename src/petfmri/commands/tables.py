@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Literal
 
 import pandas as pd
 
 from petfmri.config import Study
 from petfmri.errors import DatasetError
-from petfmri.networks.registry import metrics_for
+from petfmri.networks.comparability import CIRCUMSTANCES, CONDITIONS
+from petfmri.networks.registry import NODAL, metrics_for
 from petfmri.pet.suvr import volume_weighted_mean
 from petfmri.study.bids import Cohort
 from petfmri.study.files import read_table, write_table
@@ -41,8 +43,8 @@ def write_group_tables(
             )
     table = described.merge(pd.DataFrame(measured), on=["participant_id", "session_id"], how="left")
     group = study.output / "group"
-    write_table(pd.concat(regions, ignore_index=True), group / "regions.tsv", REGION_COLUMNS)
-    write_table(table, group / "sessions.tsv", session_columns(list(table), atlas, score))
+    write_table(pd.concat(regions, ignore_index=True), group / "regions.tsv", region_columns())
+    write_table(table, group / "sessions.tsv", session_columns(list(table), atlas, score, list(study.regions_of_interest)))
     quality = pd.concat(scores, ignore_index=True)
     if not quality.empty:
         write_table(quality, group / "quality.tsv", QUALITY_COLUMNS)
@@ -63,12 +65,26 @@ def flagged_scores(study: Study, people: Sequence[str]) -> list[str]:
     ]
 
 
+def region_columns() -> dict[str, dict[str, str]]:
+    """Describe the columns of the table of regions."""
+    nodal = {
+        metric.name: {
+            "LongName": metric.label,
+            "Description": metric.description,
+            "Units": metric.unit,
+        }
+        for metric in NODAL
+    }
+    return {name: dict(text) for name, text in REGION_COLUMNS.items()} | nodal
+
+
 def session_columns(
-    present: Sequence[str], atlas: pd.DataFrame, score: str | None
+    present: Sequence[str], atlas: pd.DataFrame, score: str | None, rois: Sequence[str] = ()
 ) -> dict[str, dict[str, str]]:
     """Describe the columns of the session table."""
-    columns = {name: dict(text) for name, text in SESSION_COLUMNS.items()}
-    for metric in metrics_for(list(atlas["network"])):
+    described = (SESSION_COLUMNS, CONDITIONS, CIRCUMSTANCES)
+    columns = {name: dict(text) for texts in described for name, text in texts.items()}
+    for metric in metrics_for(list(atlas["network"]), rois):
         columns[metric.name] = {
             "LongName": metric.label,
             "Description": metric.description,
@@ -103,9 +119,18 @@ def read_group_tables(study: Study, outcome: str = "suvr") -> tuple[pd.DataFrame
     return regions, read_table(group / "sessions.tsv", ["participant_id", "session_id", "role"])
 
 
-def network_columns(sessions: pd.DataFrame, atlas_networks: Sequence[str]) -> list[str]:
+def network_columns(
+    sessions: pd.DataFrame,
+    atlas_networks: Sequence[str],
+    rois: Sequence[str] = (),
+    family: Literal["core", "detail"] = "core",
+) -> list[str]:
     """List the network metrics that the session table has."""
-    return [metric.name for metric in metrics_for(list(atlas_networks)) if metric.name in sessions]
+    return [
+        metric.name
+        for metric in metrics_for(list(atlas_networks), rois)
+        if metric.name in sessions and metric.family == family
+    ]
 
 
 def grey_matter(rows: pd.DataFrame, where: str) -> float | None:

@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from nipype.interfaces.base import File, InputMultiObject, TraitedSpec, traits
+from nipype.interfaces.base import File, TraitedSpec, traits
 
 from petfmri.bold.confounds import confounds_table
-from petfmri.bold.denoise import denoise
 from petfmri.bold.dummy import count_dummy_volumes
-from petfmri.bold.pooling import pool_runs
 from petfmri.bold.quality import QualityCollector, RunQuality
 from petfmri.bold.series import SignalCollector
 from petfmri.bold.slice_timing import interpolate_slices, slice_shifts
@@ -48,10 +46,6 @@ from petfmri.interfaces.base import (
     save_image,
 )
 from petfmri.interfaces.pet import CoregisterOutputSpec
-from petfmri.networks.comparability import matched_frames
-from petfmri.networks.connectivity import correlate, fisher_z
-from petfmri.networks.registry import network_metrics
-from petfmri.networks.strength import nodal_strength
 from petfmri.study.files import read_table, write_json, write_table
 from petfmri.typing import BoolArray, FloatArray
 
@@ -293,113 +287,3 @@ def write_quality(quality: RunQuality, folder: Path) -> dict[str, Path]:
         "carpet": write_table(quality.table(), folder / "carpet.tsv"),
         "scores": write_table(pd.DataFrame([{"tsnr": quality.tsnr}]), folder / "scores.tsv"),
     }
-
-
-class DenoiseInputSpec(StepInputSpec):
-    series = InputMultiObject(File(exists=True), mandatory=True, desc="one per run")
-    confounds = InputMultiObject(File(exists=True), mandatory=True, desc="one per run")
-    dummies = InputMultiObject(traits.Int, mandatory=True, desc="one per run")
-    tr_s = InputMultiObject(traits.Float, mandatory=True, desc="one per run")
-    strategy = traits.Str(mandatory=True)
-    band_hz = traits.Tuple(traits.Float, traits.Float, mandatory=True)
-    fd_threshold_mm = traits.Float(mandatory=True)
-    minimum_kept_s = traits.Float(mandatory=True)
-    where = traits.Str(mandatory=True, desc="names the session in errors")
-
-
-class DenoiseOutputSpec(TraitedSpec):
-    series = File(desc="denoised parcel series: runs cleaned apart, standardised and pooled")
-    quality = File(desc="frames_kept, frames_total, df_effective, mean_fd")
-
-
-class Denoise(Step):
-    """Clean each run of a session by itself, then pool the runs."""
-
-    input_spec = DenoiseInputSpec
-    output_spec = DenoiseOutputSpec
-    reads_tables_only = True
-
-    def step(self, folder: Path) -> dict[str, Any]:
-        runs, tables = [], [read_table(Path(path)) for path in self.inputs.series]
-        settings = zip(self.inputs.confounds, self.inputs.dummies, self.inputs.tr_s, strict=True)
-        for number, (series, (confounds, dummy, tr_s)) in enumerate(
-            zip(tables, settings, strict=True), 1
-        ):
-            runs.append(
-                denoise(
-                    series.to_numpy(float),
-                    read_table(Path(confounds)),
-                    tr_s=tr_s,
-                    strategy=self.inputs.strategy,
-                    band_hz=self.inputs.band_hz,
-                    fd_threshold_mm=self.inputs.fd_threshold_mm,
-                    dummy=dummy,
-                    minimum_kept_s=self.inputs.minimum_kept_s / len(tables),
-                    where=f"{self.inputs.where}, run {number}",
-                )
-            )
-        pooled = pool_runs(runs)
-        quality = pd.DataFrame(
-            [
-                {
-                    "frames_kept": pooled.frames_kept,
-                    "frames_total": pooled.frames_total,
-                    "df_effective": pooled.df_effective,
-                    "mean_fd": pooled.mean_fd,
-                }
-            ]
-        )
-        table = pd.DataFrame(pooled.series, columns=tables[0].columns)
-        return {
-            "series": write_table(table, folder / "series.tsv"),
-            "quality": write_table(quality, folder / "quality.tsv"),
-        }
-
-
-class ConnectivityInputSpec(StepInputSpec):
-    series = InputMultiObject(File(exists=True), mandatory=True, desc="denoised, one per session")
-    regions = File(exists=True, mandatory=True, desc="table with name, network and structure")
-    networks = traits.List(traits.Str, desc="only these; empty: all")
-
-
-class ConnectivityOutputSpec(TraitedSpec):
-    relmats = traits.List(File, desc="Pearson correlations, one per session")
-    metrics = traits.List(File, desc="network metrics, one per session")
-    strengths = traits.List(File, desc="name and nodal strength, one per session")
-
-
-class Connectivity(Step):
-    """Measure the sessions of one participant on equal numbers of frames."""
-
-    input_spec = ConnectivityInputSpec
-    output_spec = ConnectivityOutputSpec
-    reads_tables_only = True
-
-    def step(self, folder: Path) -> dict[str, Any]:
-        atlas = read_table(Path(self.inputs.regions), ["name", "network", "structure"])
-        tables = [read_table(Path(path)) for path in self.inputs.series]
-        outputs: dict[str, list[str]] = {"relmats": [], "metrics": [], "strengths": []}
-        for number, series in enumerate(
-            matched_frames([table.to_numpy(float) for table in tables])
-        ):
-            r = correlate(series)
-            relmat = pd.DataFrame(r, columns=atlas["name"])
-            relmat.insert(0, "name", atlas["name"])
-            metrics = pd.DataFrame([self._metrics(series, atlas)])
-            strength = pd.DataFrame(
-                {"name": atlas["name"], "strength": nodal_strength(fisher_z(r))}
-            )
-            for name, table in (("relmats", relmat), ("metrics", metrics), ("strengths", strength)):
-                outputs[name].append(str(write_table(table, folder / f"{name}_{number}.tsv")))
-        return outputs
-
-    def _metrics(self, series: Any, atlas: pd.DataFrame) -> dict[str, float]:
-        chosen = (
-            atlas["network"].isin(self.inputs.networks)
-            if self.inputs.networks
-            else atlas["network"].notna()
-        )
-        rows = chosen.to_numpy()
-        return network_metrics(
-            series[:, rows], atlas["network"][rows].tolist(), atlas["structure"][rows].tolist()
-        )

@@ -21,8 +21,10 @@ FAMILIES = {
     "symptoms": "Symptoms",
     "roi": "Regions of interest",
     "networks": "Network measures",
+    "network details": "Single networks and pairs of networks",
     "regions": "All regions",
 }
+DETAILED = ("regions", "network details")
 
 
 def compare_page(
@@ -65,7 +67,7 @@ def compare_page(
             section.text(_tally(rows))
         if family == "symptoms" and responders:
             section.text(responders)
-        if family != "regions":
+        if family not in DETAILED:
             shown = {outcome: _short(outcome) for outcome in rows["outcome"][:4]}
             section.figure(
                 figures.paired(changes, shown),
@@ -74,7 +76,7 @@ def compare_page(
             )
         ordered = (
             rows.reindex(rows["g"].abs().sort_values(ascending=False).index)
-            if family == "regions"
+            if family in DETAILED
             else rows
         )
         if len(rows) > 1:
@@ -83,7 +85,7 @@ def compare_page(
                 figures.effects(
                     top,
                     labels=[_short(o) for o in top["outcome"]],
-                    title=f"{title}, largest first" if family == "regions" else title,
+                    title=f"{title}, largest first" if family in DETAILED else title,
                 ),
                 caption="Orange: family-wise p ≤ .05. Intervals are for one outcome each.",
                 alt=f"Hedges g with intervals of {len(top)} outcomes",

@@ -202,7 +202,9 @@ def _outline(labels: IntArray) -> BoolArray:
     return edge
 
 
-def motion(fd_mm: Sequence[FloatArray], titles: Sequence[str], *, threshold_mm: float) -> Figure:
+def motion(
+    fd_mm: Sequence[FloatArray], titles: Sequence[str], *, threshold_mm: float | None
+) -> Figure:
     """Draw framewise displacement of each run, the censored frames marked."""
     figure = Figure(figsize=(8, 1.7 * len(fd_mm)), layout="constrained")
     axes = figure.subplots(len(fd_mm), 1, squeeze=False)[:, 0]
@@ -213,17 +215,23 @@ def motion(fd_mm: Sequence[FloatArray], titles: Sequence[str], *, threshold_mm: 
     return figure
 
 
-def _displacement(ax: Axes, fd_mm: FloatArray, threshold_mm: float) -> None:
+def _displacement(ax: Axes, fd_mm: FloatArray, threshold_mm: float | None) -> None:
     ax.plot(fd_mm, color=BLUE, lw=1)
-    above = np.flatnonzero(fd_mm > threshold_mm)
-    ax.plot(above, fd_mm[above], "o", color=ORANGE, ms=3)
-    ax.axhline(threshold_mm, color=GREY, lw=0.8, ls="--")
+    if threshold_mm is not None:
+        above = np.flatnonzero(fd_mm > threshold_mm)
+        ax.plot(above, fd_mm[above], "o", color=ORANGE, ms=3)
+        ax.axhline(threshold_mm, color=GREY, lw=0.8, ls="--")
     ax.set_ylabel("FD (mm)")
     ax.spines[["top", "right"]].set_visible(False)
 
 
 def carpet(
-    rows: FloatArray, tissues: Sequence[str], fd_mm: FloatArray, *, title: str, threshold_mm: float
+    rows: FloatArray,
+    tissues: Sequence[str],
+    fd_mm: FloatArray,
+    *,
+    title: str,
+    threshold_mm: float | None,
 ) -> Figure:
     """Draw the carpet of a BOLD run under its framewise displacement.
 
@@ -235,7 +243,7 @@ def carpet(
         GM, WM or CSF; rows of one tissue follow one another.
     fd_mm : array of shape (n_frames,)
     title : str
-    threshold_mm : float
+    threshold_mm : float or None
         Frames above it are marked.
     """
     figure = Figure(figsize=(8, 4), layout="constrained", dpi=DPI)

@@ -49,7 +49,7 @@ def participant_page(
     study: str,
     overlays: Sequence[Overlay],
     fd_mm: Mapping[str, FloatArray],
-    fd_threshold_mm: float,
+    fd_threshold_mm: float | None,
     carpets: Mapping[str, Carpet],
     curves: Mapping[str, pd.DataFrame],
     window_min: tuple[float, float],
@@ -64,7 +64,7 @@ def participant_page(
     overlays : sequence of Overlay
         One per registration.
     fd_mm : mapping of run to framewise displacement
-    fd_threshold_mm : float
+    fd_threshold_mm : float or None
         Above it, frames are censored.
     carpets : mapping of run to Carpet
     curves : mapping of session to time-activity curves

@@ -10,8 +10,7 @@ import pandas as pd
 
 from petfmri.atlases import Atlas, load_atlas
 from petfmri.networks.connectivity import correlate, fisher_z
-from petfmri.networks.registry import network_metrics
-from petfmri.networks.strength import nodal_strength
+from petfmri.networks.registry import network_metrics, nodal_metrics
 from petfmri.simulation.connectivity import person_networks
 from petfmri.simulation.effects import Design, Effects, Person, draw_people, stream
 from petfmri.simulation.regional import (
@@ -132,6 +131,7 @@ def _region_rows(
     )
     suvr = uptake[:n] / uptake[n] * np.exp(noise.reference_percent / 100 * rng.normal())
     suvr = suvr * (1 + noise.suvr_percent / 100 * rng.normal(size=n))
+    nodal = nodal_metrics(fisher_z(correlate(series)), table["network"].tolist())
     rows = table.rename(columns={"name": "region"})
     rows = rows.assign(
         **keys,
@@ -139,9 +139,9 @@ def _region_rows(
         suvr_boldref=suvr * (1 + 0.005 * rng.normal(size=n)),
         pet_coverage=1.0,
         bold_coverage=1.0,
-        strength=nodal_strength(fisher_z(correlate(series))),
+        **nodal,
     )
-    return rows[list(REGION_COLUMNS)]
+    return rows[[*REGION_COLUMNS, *nodal]]
 
 
 def _session_row(

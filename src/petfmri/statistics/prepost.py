@@ -71,6 +71,7 @@ def compare(
     rois: Mapping[str, Sequence[str]] | None = None,
     measures: Sequence[str] = ("suvr",),
     networks: Sequence[str] = (),
+    network_details: Sequence[str] = (),
     symptom: str | None = None,
     tracer: str | None = None,
     permutations: int = 10_000,
@@ -98,6 +99,8 @@ def compare(
         Columns of `regions`.
     networks : sequence of str
         Columns of `sessions` that hold network metrics.
+    network_details : sequence of str
+        Those of single networks and pairs of networks: a family of their own.
     symptom : str, optional
         Column of `sessions` that holds the symptom score.
     tracer : str, optional
@@ -118,7 +121,7 @@ def compare(
     """
     chance = _Chance(permutations, seed)
     everywhere = [name for name in (f"{measure}_grey" for measure in measures) if name in sessions]
-    wanted = [*networks, *everywhere, symptom, primary]
+    wanted = [*networks, *network_details, *everywhere, symptom, primary]
     metrics = [name for name in dict.fromkeys(wanted) if name and (":" not in name)]
     if primary in metrics and primary not in sessions:
         metrics.remove(primary)
@@ -127,7 +130,7 @@ def compare(
     notes = caveats.design(paired)
     tables, changes = [], []
     for (family, label), outcomes in _families(
-        paired, primary, measures, networks, symptom
+        paired, primary, measures, networks, network_details, symptom
     ).items():
         case = complete_cases(paired, outcomes)
         table, told = _test(case, family, label, chance)
@@ -158,6 +161,7 @@ def _families(
     primary: str,
     measures: Sequence[str],
     networks: Sequence[str],
+    network_details: Sequence[str],
     symptom: str | None,
 ) -> dict[tuple[str, str], list[str]]:
     """Outcomes by (family, label); an outcome is in the first family that claims it."""
@@ -169,6 +173,7 @@ def _families(
         for measure in measures:
             claims[family, f"{family} ({measure})"] = paired.names(kind, measure)
     claims["networks", "networks"] = networks
+    claims["network details", "single networks"] = network_details
     taken: set[str] = set()
     families = {}
     for key, outcomes in claims.items():
@@ -279,8 +284,9 @@ def _couplings(
     symptom: str | None,
     chance: _Chance,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Couple SV2A, network and symptom changes with one another; single regions stay out."""
-    tested = comparisons.loc[comparisons["family"] != "regions", "outcome"]
+    """Couple SV2A, network and symptom changes with one another; single regions and networks stay out."""
+    coarse = ~comparisons["family"].isin(["regions", "network details"])
+    tested = comparisons.loc[coarse, "outcome"]
     starts = tuple(end for measure in measures for end in (f"{measure}:", f"{measure}_grey"))
     sv2a = [name for name in tested if name.startswith(starts)]
     symptoms = [name for name in tested if name == symptom]

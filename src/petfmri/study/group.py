@@ -32,10 +32,6 @@ REGION_COLUMNS: Mapping[str, Mapping[str, str]] = {
         "Description": "Fraction with BOLD signal, in the run that saw least",
         "Units": "1",
     },
-    "strength": {
-        "Description": "Nodal strength: mean positive Fisher-z connectivity",
-        "Units": "Fisher z",
-    },
 }
 SESSION_COLUMNS: Mapping[str, Mapping[str, str]] = {
     "participant_id": {"Description": "Participant"},
@@ -52,10 +48,9 @@ SESSION_COLUMNS: Mapping[str, Mapping[str, str]] = {
     },
     "reference_ml": {"Description": "Volume of the reference region", "Units": "mL"},
     "pet_fd": {"Description": "Mean framewise displacement of the PET frames", "Units": "mm"},
-    "mean_fd": {"Description": "Mean framewise displacement of BOLD", "Units": "mm"},
-    "frames_kept": {"Description": "BOLD volumes after censoring"},
+    "frames_kept": {"Description": "BOLD volumes after censoring, before sessions are made equal"},
     "frames_total": {"Description": "BOLD volumes acquired"},
-    "df_effective": {"Description": "Effective degrees of freedom after denoising"},
+    "excluded": {"Description": "BOLD runs left out, and why"},
 }
 
 
@@ -76,7 +71,7 @@ def region_rows(
     Returns
     -------
     DataFrame
-        Columns as `REGION_COLUMNS`.
+        Columns as `REGION_COLUMNS`, then the nodal metrics.
     """
     table = atlas.rename(columns={"name": "region"})[
         ["region", "network", "hemisphere", "structure"]
@@ -85,7 +80,7 @@ def region_rows(
     seg = names.seg
     pet = _optional(names.suvr(session, "kinpar", ".tsv", seg=seg))
     joined = _optional(names.suvr(session, "kinpar", ".tsv", space="boldref", seg=seg))
-    strength = _optional(names.func(session, "metrics", ".tsv", seg=seg, desc="strength"))
+    nodes = _optional(names.func(session, "metrics", ".tsv", seg=seg, desc="nodal"))
     table["volume_mm3"] = pet.get("volume_mm3")
     table["suvr"] = pet.get("suvr")
     table["suvr_boldref"] = joined.get("suvr_boldref")
@@ -95,11 +90,12 @@ def region_rows(
     ]
     seen = [table_.get("coverage") for table_ in coverages if "coverage" in table_]
     table["bold_coverage"] = pd.concat(seen, axis=1).min(axis=1) if seen else None
-    table["strength"] = strength.get("strength")
+    for measure in nodes:
+        table[measure] = nodes[measure]
     table = table.reset_index()
     table.insert(0, "participant_id", names.sub)
     table.insert(1, "session_id", session)
-    return table[list(REGION_COLUMNS)]
+    return table[[*REGION_COLUMNS, *map(str, nodes)]]
 
 
 def session_row(names: Names, session: str) -> dict[str, Any]:
@@ -111,8 +107,8 @@ def session_row(names: Names, session: str) -> dict[str, Any]:
         motion = read_table(names.pet(session, "timeseries", ".tsv", desc="confounds"))
         row["pet_fd"] = float(motion["framewise_displacement"].mean())
     for path in (
-        names.func(session, "metrics", ".tsv", desc="network"),
         names.func(session, "metrics", ".tsv", desc="denoising"),
+        names.func(session, "metrics", ".tsv", desc="network"),  # its counts are of equal sessions
     ):
         if path.exists():
             row |= {str(name): value for name, value in read_table(path).iloc[0].items()}

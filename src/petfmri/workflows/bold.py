@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from nipype import Node
 
-from petfmri.interfaces import adopt, bold
+from petfmri.interfaces import adopt, bold, networks
 from petfmri.interfaces.deliver import Deliver
 from petfmri.study.adopted import TEMPLATE
 from petfmri.workflows.steps import AlignedRun, Steps, word
@@ -98,7 +99,7 @@ class BoldBranch(Steps):
             parameters=(motion, "parameters"),
             dummy=(motion, "dummy"),
             tr_s=run.tr_s,
-            n_compcor=5 if "aCompCor" in self.settings.strategy else 0,
+            n_compcor=self.settings.n_compcor,
             slice_times_s=list(run.slice_times_s),
             slice_direction=run.slice_direction,
             xfm=(xfm, "xfm"),
@@ -142,6 +143,10 @@ class BoldBranch(Steps):
                 path("xfm", end, from_="T1w", to="boldref", mode="image"): (made.xfm, output)
                 for end, output in ends.items()
             },
+            path("timeseries", ".tsv", seg=self.names.seg, desc="preproc"): (
+                made.regional,
+                "series",
+            ),
             path("timeseries", ".tsv", desc="confounds"): (made.confounds, "confounds"),
             path("coverage", ".tsv", seg=self.names.seg): (made.regional, "coverage"),
             path("timeseries", ".tsv", desc="carpet"): (made.regional, "carpet"),
@@ -154,16 +159,8 @@ class BoldBranch(Steps):
     def _clean(self, session: SessionScans, runs: Sequence[AlignedRun]) -> Node:
         cleaned = self._add(
             f"{word(session.id)}_denoise",
-            bold.Denoise(),
-            series=[(run.regional, "series") for run in runs],
-            confounds=[(run.confounds, "confounds") for run in runs],
-            dummies=[(run.dummy, "dummy") for run in runs],
-            tr_s=[run.tr_s for run in session.runs],
-            strategy=self.settings.strategy,
-            band_hz=self.settings.band_hz,
-            fd_threshold_mm=self.settings.fd_threshold_mm,
-            minimum_kept_s=self.settings.minimum_kept_s,
-            where=f"{self.names.sub} {session.id}",
+            networks.Denoise(),
+            **self._inputs_of(runs, session.runs, [session.id] * len(runs)),
         )
         series = self.names.func(session.id, "timeseries", ".tsv", seg=self.names.seg)
         self._deliver(
@@ -179,21 +176,43 @@ class BoldBranch(Steps):
         )
         return cleaned
 
-    def _connectivity(self, cleaned: Mapping[str, Node]) -> None:
+    def _inputs_of(
+        self, made: Sequence[AlignedRun], runs: Sequence[BoldRun], sessions: Sequence[str]
+    ) -> dict[str, Any]:
+        """Hand the raw series of runs to a step that cleans them."""
+        return {
+            "series": [(run.regional, "series") for run in made],
+            "confounds": [(run.confounds, "confounds") for run in made],
+            "dummies": [(run.dummy, "dummy") for run in made],
+            "tr_s": [run.tr_s for run in runs],
+            "sessions": list(sessions),
+            "cleaning": asdict(self.settings.cleaning),
+            "where": self.names.sub,
+        }
+
+    def _connectivity(
+        self, scanned: Sequence[SessionScans], made: Sequence[Sequence[AlignedRun]]
+    ) -> None:
+        runs = [run for session in scanned for run in session.runs]
+        sids = [session.id for session in scanned for _ in session.runs]
         matrices = self._add(
             "connectivity",
-            bold.Connectivity(),
-            series=[(node, "series") for node in cleaned.values()],
+            networks.Connectivity(),
+            **self._inputs_of([run for of_one in made for run in of_one], runs, sids),
             regions=(self.anatomy.atlas, "regions"),
+            atlas=self.names.seg,
             networks=list(self.settings.networks),
+            rois={name: list(members) for name, members in self.settings.rois.items()},
         )
         named = {
             "relmats": {"suffix": "relmat", "seg": self.names.seg, "stat": "pearsoncorrelation"},
             "metrics": {"suffix": "metrics", "desc": "network"},
-            "strengths": {"suffix": "metrics", "seg": self.names.seg, "desc": "strength"},
+            "nodes": {"suffix": "metrics", "seg": self.names.seg, "desc": "nodal"},
         }
         for output, entities in named.items():
-            paths = [self.names.func(sid, extension=".tsv", **entities) for sid in cleaned]
+            paths = [
+                self.names.func(session.id, extension=".tsv", **entities) for session in scanned
+            ]
             node = self._add(
                 f"deliver_{output}",
                 Deliver(),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nipype import Node, Workflow
+from nipype import Workflow
 
 from petfmri.study.adopted import AdoptedAnat
 from petfmri.workflows.anatomical import AnatomicalBranch
 from petfmri.workflows.bold import BoldBranch
 from petfmri.workflows.pet import PetBranch
 from petfmri.workflows.quality import QualityBranch
-from petfmri.workflows.steps import word
+from petfmri.workflows.steps import AlignedRun, word
 from petfmri.workflows.values import SessionScans, Settings
 
 
@@ -72,7 +72,7 @@ class _Builder(AnatomicalBranch, PetBranch, BoldBranch, QualityBranch):
         """Add every step that nobody has done yet."""
         self.anatomy = self._anatomical(t1w, lesions, adopted)
         self._anat_quality()
-        cleaned: dict[str, Node] = {}
+        scanned: list[tuple[SessionScans, list[AlignedRun]]] = []
         for session in sessions:
             runs = [self._bold_run(session.id, n, run) for n, run in enumerate(session.runs, 1)]
             for number, (made, run) in enumerate(zip(runs, session.runs, strict=True), 1):
@@ -80,12 +80,13 @@ class _Builder(AnatomicalBranch, PetBranch, BoldBranch, QualityBranch):
                 name = f"{word(session.id)}_run_{number}_bold"
                 self._alignment_quality(name, made, target, (made.regional, "scores"))
             if runs:
-                cleaned[session.id] = self._clean(session, runs)
+                self._clean(session, runs)
+                scanned.append((session, runs))
             if session.pet is not None:
                 quantified = self._pet(session, session.pet)
                 target = self.names.pet(session.id, "metrics", ".tsv", desc="quality")
                 self._alignment_quality(f"{word(session.id)}_pet", quantified, target)
                 if runs:
                     self._join(session, session.pet, quantified, runs[0])
-        if cleaned:
-            self._connectivity(cleaned)
+        if scanned:
+            self._connectivity(*zip(*scanned, strict=True))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from petfmri.bold.denoise import Cleaning
 from petfmri.study.adopted import AdoptedBold, AdoptedPet
 from petfmri.study.names import bids_label
 
@@ -69,11 +71,10 @@ class Settings:
     dummy_scans: int | str = "auto"
     slice_timing: bool = False
     distortion: str = "none"
-    strategy: str = "24P+aCompCor"
-    band_hz: tuple[float, float] = (0.01, 0.1)
-    fd_threshold_mm: float = 0.5
-    minimum_kept_s: float = 240.0
+    cleaning: Cleaning = field(default_factory=Cleaning)
+    n_compcor: int = 5
     networks: tuple[str, ...] = ()
+    rois: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def seg(self) -> str:

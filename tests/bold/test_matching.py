@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from petfmri.bold.denoise import Cleaning
+from petfmri.bold.matching import matched_frames
+from petfmri.bold.sessions import Run, clean_sessions
+from petfmri.errors import DenoisingError
+from tests.bold.test_denoise import confound_frame
+
+
+def frames(n, censored=()):
+    kept = np.ones(n, dtype=bool)
+    kept[list(censored)] = False
+    return kept
+
+
+def test_sessions_get_the_same_runs_and_frames():
+    pre = [frames(50, range(30)), frames(100), frames(80, [3, 4])]
+    post = [frames(90, range(10)), frames(60)]
+    (first, second) = matched_frames([pre, post], seed=1)
+    assert [run for run, _ in first] == [1, 2]  # those with most frames, in order
+    assert [run for run, _ in second] == [0, 1]
+    for k in range(2):
+        assert first[k][1].sum() == second[k][1].sum()
+    assert [int(kept.sum()) for _, kept in second] == [80, 60]
+    for session, chosen in ((pre, first), (post, second)):
+        for run, kept in chosen:
+            assert not np.any(kept & ~session[run])
+            places = np.flatnonzero(kept[session[run]])
+            np.testing.assert_array_equal(np.diff(places), 1)
+
+
+def test_the_window_depends_on_the_seed_alone():
+    pre, post = [frames(200)], [frames(100)]
+    starts = {
+        seed: int(np.argmax(matched_frames([pre, post], seed=seed)[0][0][1])) for seed in range(8)
+    }
+    again = {
+        seed: int(np.argmax(matched_frames([pre, post], seed=seed)[0][0][1])) for seed in range(8)
+    }
+    assert starts == again
+    assert len(set(starts.values())) > 4
+    alone = matched_frames([pre], seed=3)
+    assert alone[0][0][1].all()
+
+
+def session(rng, *lengths, fd=0.1, name="sub-01 ses-pre"):
+    runs = []
+    for number, n in enumerate(lengths, 1):
+        table = confound_frame(rng, n, fd=np.full(n, fd))
+        runs.append(Run(f"{name}, run {number}", rng.normal(1000, 10, (n, 4)), 2.0, table))
+    return runs
+
+
+def test_both_sessions_are_cleaned_of_as_many_frames_and_regressors(rng):
+    found = clean_sessions(
+        {"pre": session(rng, 300), "post": session(rng, 220)}, Cleaning("24P"), seed=1
+    )
+    pre, post = (found.sessions[name].denoised for name in ("pre", "post"))
+    assert pre.frames_kept == post.frames_kept == 220
+    assert pre.n_regressors == post.n_regressors
+    assert pre.df_effective == pytest.approx(post.df_effective, rel=0.15)  # 1.6 times, if uncut
+    np.testing.assert_array_equal(np.diff(pre.times), 1)
+    assert not found.excluded
+
+
+def test_what_is_left_out_is_said_with_its_counts(rng):
+    bad = session(rng, 300, 300)
+    bad[1].confounds["framewise_displacement"] = 0.9
+    found = clean_sessions({"pre": bad, "post": session(rng, 300, 300)}, Cleaning("24P"), seed=1)
+    assert list(found.excluded) == ["sub-01 ses-pre, run 2"]
+    assert "0 s kept (300 frames, 0 dummies, 300 censored" in found.excluded["sub-01 ses-pre, run 2"]
+    assert [run for run, _ in found.sessions["pre"].used] == [0]
+    assert found.sessions["post"].denoised.frames_kept == 300  # one run, as the other session
+
+
+def test_a_session_that_is_lost_leaves_the_other_whole(rng):
+    lost = session(rng, 300, fd=0.9, name="sub-01 ses-post")
+    found = clean_sessions({"pre": session(rng, 300), "post": lost}, Cleaning("24P"), seed=1)
+    assert list(found.sessions) == ["pre"]
+    assert found.sessions["pre"].denoised.frames_kept == 300
+    nobody = clean_sessions({"post": lost}, Cleaning("24P"), seed=1)
+    assert (nobody.sessions, list(nobody.excluded)) == ({}, ["sub-01 ses-post, run 1"])
+
+
+def test_runs_without_degrees_of_freedom_are_left_out_not_measured(rng):
+    short = {"pre": session(rng, 80), "post": session(rng, 300)}
+    found = clean_sessions(short, Cleaning(minimum_kept_s=0), seed=1)
+    assert list(found.sessions) == ["post"]
+    assert "effective degrees of freedom after 80 kept" in found.excluded["sub-01 ses-pre, run 1"]
+    assert found.sessions["post"].denoised.frames_kept == 300  # once more, without the other
+
+
+def test_clean_series_are_only_cut(rng):
+    runs = [Run(str(n), rng.normal(5, 1, (n, 3)), 2.0, mean_fd=0.2) for n in (200, 150)]
+    found = clean_sessions({"pre": runs[:1], "post": runs[1:]}, Cleaning(), seed=2)
+    pre = found.sessions["pre"].denoised
+    r = np.corrcoef(runs[0].series[pre.times].T)
+    np.testing.assert_allclose(np.corrcoef(pre.series.T), r, atol=1e-12)
+    assert (pre.frames_kept, pre.mean_fd, pre.n_regressors) == (150, 0.2, 0)
+
+
+def test_refuses_two_repetition_times(rng):
+    slow = [Run("post", rng.normal(size=(300, 3)), 3.0)]
+    with pytest.raises(DenoisingError, match=r"pre: 2 s, post: 3 s"):
+        clean_sessions({"a": [Run("pre", slow[0].series, 2.0)], "b": slow}, Cleaning(), seed=1)
+
+
+def test_the_guard_removes_the_bias_of_unequal_frames(rng):
+    """NGSC of one noise: 0.02 apart with 300 and 150 frames, 0.003 once they are equal."""
+    from petfmri.networks.ngsc import ngsc
+
+    differences = {"as they are": [], "guarded": []}
+    for _ in range(12):
+        sessions = {}
+        for name, n in (("pre", 300), ("post", 150)):
+            latent = rng.normal(size=(n, 6)) @ rng.normal(size=(6, 40))
+            series = 1000 + latent + 2 * rng.normal(size=(n, 40))
+            table = confound_frame(rng, n)
+            sessions[name] = [Run(name, series, 2.0, table)]
+        cleaning = Cleaning("24P", minimum_kept_s=60, minimum_df=1)
+        apart = {
+            name: clean_sessions({name: runs}, cleaning, seed=1).sessions[name]
+            for name, runs in sessions.items()
+        }
+        equal = clean_sessions(sessions, cleaning, seed=1).sessions
+        for kind, found in (("as they are", apart), ("guarded", equal)):
+            values = [ngsc(found[name].denoised.series) for name in ("pre", "post")]
+            differences[kind].append(values[0] - values[1])
+    assert abs(np.mean(differences["as they are"])) > 0.02
+    assert abs(np.mean(differences["guarded"])) < 0.005
