@@ -81,7 +81,8 @@ def gradients(
     Parameters
     ----------
     connectivity : array of shape (n_parcels, n_parcels)
-        Pearson r or Fisher z; the diagonal is not read except for NaN, which marks missing parcels.
+        Pearson r or Fisher z of the cortex: subcortical parcels would span axes of their own. The
+        diagonal is not read except for NaN, which marks missing parcels.
     n_components : int
     keep : float
         Share of each row that stays.
@@ -227,7 +228,7 @@ def aligned_gradients(
     Parameters
     ----------
     connectivity : sequence of arrays of shape (n_parcels, n_parcels)
-        Fisher z of each session; missing parcels are NaN.
+        Fisher z of the cortex in each session; missing parcels are NaN.
     networks : sequence of str, of length n_parcels, optional
     n_components, keep, alpha
         As `gradients`.
