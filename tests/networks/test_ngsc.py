@@ -23,7 +23,8 @@ def marchenko_pastur_ngsc(n_frames, n_parcels):
 
 
 @pytest.mark.parametrize(
-    ("n_frames", "n_parcels", "printed"), [(217, 100, 0.9500), (510, 100, 0.9787)]
+    ("n_frames", "n_parcels", "printed"),
+    [(217, 100, 0.9500), (510, 100, 0.9787), (510, 400, 0.9345)],
 )
 def test_white_noise_follows_marchenko_pastur(rng, n_frames, n_parcels, printed):
     expected = marchenko_pastur_ngsc(n_frames, n_parcels)

@@ -1,0 +1,105 @@
+"""How far connectivity moves between two sessions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from petfmri.errors import DatasetError
+from petfmri.networks.connectivity import correlate, fisher_z, usable_parcels
+from petfmri.typing import FloatArray
+
+
+def fc_distance(z_a: FloatArray, z_b: FloatArray) -> float:
+    """Root mean square difference of two connectivity matrices.
+
+    d = √(Σ_{i<j} (a_ij − b_ij)² / n), over the n pairs of parcels present in both: the Euclidean
+    distance of the upper triangles [1]_, divided by √n so that atlases compare.
+
+    Parameters
+    ----------
+    z_a, z_b : array of shape (n_parcels, n_parcels)
+        Fisher-z connectivity; missing parcels are NaN.
+
+    Returns
+    -------
+    float
+        Fisher z; NaN without a common pair.
+
+    References
+    ----------
+    .. [1] Siegel JS et al (2024). Nature 632:131. doi:10.1038/s41586-024-07624-5
+
+    Examples
+    --------
+    >>> a, b = np.zeros((3, 3)), np.zeros((3, 3))
+    >>> b[0, 1] = b[1, 0] = 0.3
+    >>> round(fc_distance(a, b), 6)  # 0.3 / √3
+    0.173205
+    """
+    difference = (np.asarray(z_a) - z_b)[np.triu_indices(len(z_a), 1)]
+    difference = difference[np.isfinite(difference)]
+    return float(np.sqrt(np.mean(difference**2))) if difference.size else float("nan")
+
+
+def fc_change(pre: FloatArray, post: FloatArray) -> float:
+    """Change of connectivity in units of its change within the baseline scan.
+
+    c = mean of d(pre₁, post₁), d(pre₁, post₂), d(pre₂, post₁), d(pre₂, post₂), over
+    d(pre₁, pre₂), with d the `fc_distance` and 1, 2 the first and second half of the frames. The
+    numerator compares halves as well because connectivity of fewer frames is noisier, and noise
+    adds to every distance: both sides then carry the same amount of it.
+
+    The denominator is a split half. In [1]_ it is the change from day to day over several baseline
+    visits, which is larger: values here exceed theirs, and a value above 1 may be a day's change.
+
+    Parameters
+    ----------
+    pre, post : array of shape (n_frames, n_parcels)
+        Denoised and cut to the same frames and parcels. Parcels missing from either are left out.
+
+    Returns
+    -------
+    float
+        1 if the sessions differ no more than the halves of the baseline scan.
+
+    Raises
+    ------
+    DatasetError
+        If the shapes differ, there are fewer than 6 frames, or fewer than 2 common parcels.
+
+    References
+    ----------
+    .. [1] Siegel JS et al (2024). Nature 632:131. doi:10.1038/s41586-024-07624-5
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> scan = rng.normal(size=(400, 30))
+    >>> round(fc_change(scan, rng.normal(size=(400, 30))), 1)
+    1.0
+    """
+    pre, post = np.asarray(pre, dtype=float), np.asarray(post, dtype=float)
+    if pre.shape != post.shape or len(pre) < 6:
+        raise DatasetError(
+            "parcel series of two sessions",
+            f"shapes {pre.shape} and {post.shape}",
+            "one shape (n_frames, n_parcels), with 6 frames",
+            "cut both sessions to the same frames and parcels",
+        )
+    common = usable_parcels(pre) & usable_parcels(post)
+    if np.count_nonzero(common) < 2:
+        raise DatasetError(
+            "parcel series of two sessions",
+            f"{np.count_nonzero(common)} parcels with signal in both",
+            "at least 2",
+            "check the coverage of both",
+        )
+    first, second = _halves(pre[:, common])
+    across = [fc_distance(a, b) for a in (first, second) for b in _halves(post[:, common])]
+    return float(np.mean(across) / fc_distance(first, second))
+
+
+def _halves(series: FloatArray) -> list[FloatArray]:
+    """Give the Fisher-z connectivity of the first and second half; an odd last frame is unused."""
+    half = len(series) // 2
+    return [fisher_z(correlate(part)) for part in (series[:half], series[half : 2 * half])]
