@@ -125,7 +125,8 @@ class Connectivity(_Section):
 
     partial: bool = Field(False, description="matrices of shrunk partial correlation, too")
     sv2a: Literal["own", "group"] | Path | None = Field(
-        None, description="map for SV2A-informed connectivity: of the person or all, before the dose"
+        None,
+        description="map for SV2A-informed connectivity: of the person or all, before the dose",
     )
     maps: bool = Field(True, description="maps of voxels of every region of interest, after run")
 
@@ -266,9 +267,7 @@ class Bold(_Section):
         "none", description="correction along the phase encoding, without a fieldmap"
     )
     minimum_kept_s: float = Field(240.0, gt=0, description="shortest session after censoring")
-    minimum_df: float = Field(
-        10.0, ge=1, description="least effective degrees of freedom of a run"
-    )
+    minimum_df: float = Field(10.0, ge=1, description="least effective degrees of freedom of a run")
 
     @field_validator("band_hz")
     @classmethod

@@ -5,11 +5,10 @@ import pandas as pd
 import pytest
 from scipy.interpolate import CubicSpline
 
-from petfmri.bold.censoring import Censoring, kept_frames
 from petfmri.bold.denoise import Cleaning
 from petfmri.bold.denoise import denoise as denoise_run
 from petfmri.bold.operator import temporal_operator
-from petfmri.bold.strategies import STRATEGIES, regresses_global_signal, with_global_signal
+from petfmri.bold.strategies import STRATEGIES
 from petfmri.errors import DenoisingError
 
 TR = 2.0

@@ -32,7 +32,9 @@ def test_a_parcel_missing_or_constant_in_one_run_is_missing(rng):
 def test_counts_add_up(rng):
     kept = [np.array([False, True, True, True]), np.array([True, True, False, True, True, False])]
     runs = [
-        Denoised(rng.normal(size=(k.sum(), 3)), k, np.flatnonzero(k), df, regressors, fd)
+        Denoised(
+            rng.normal(size=(k.sum(), 3)), k, np.flatnonzero(k) - k.argmax(), df, regressors, fd
+        )
         for k, df, regressors, fd in zip(kept, (20.0, 30.5), (4, 5), (0.1, 0.2))
     ]
     pooled = pool_runs(runs)
@@ -40,7 +42,7 @@ def test_counts_add_up(rng):
     assert (pooled.df_effective, pooled.n_regressors) == (50.5, 9)
     assert pooled.mean_fd == pytest.approx(0.16)
     assert pooled.series.shape == (7, 3)
-    np.testing.assert_array_equal(pooled.times, [1, 2, 3, 0, 1, 3, 4])
+    np.testing.assert_array_equal(pooled.times, [0, 1, 2, 0, 1, 3, 4])
 
 
 @pytest.mark.parametrize("runs", [[], [np.ones((5, 2)), np.ones((5, 3))]])

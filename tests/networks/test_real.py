@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from petfmri.bold.denoise import denoise
+from petfmri.bold.censoring import Censoring
+from petfmri.bold.denoise import Cleaning, denoise
 from petfmri.bold.pooling import pool_series
 from petfmri.bold.series_files import read_series
-from petfmri.networks.comparability import matched_frames
 from petfmri.networks.connectivity import correlate, fisher_z
 from petfmri.networks.network_fc import between_network_fc
 from petfmri.networks.registry import network_metrics
@@ -77,7 +77,7 @@ def test_lsd_columns_are_schaefer_then_tian(lsd, lemon, cortex):
 def test_lsd_against_placebo(lsd, cortex):
     """One person: numbers to look at, not to conclude from."""
     sessions = [pool_series(lsd[name])[:, :200] for name in ("PLCB", "LSD")]
-    placebo, drug = (network_metrics(x, cortex) for x in matched_frames(sessions))
+    placebo, drug = (network_metrics(x, cortex) for x in sessions)
     for values, series in zip((placebo, drug), sessions):
         assert np.isfinite(list(values.values())).all()
         assert (values["n_frames"], values["n_parcels"]) == (434, 200)
@@ -93,9 +93,8 @@ def test_lemon_denoised(lemon, cortex, shared_data):
     confounds = pd.DataFrame(
         np.loadtxt(shared_data / "fmri" / "lemon_rest" / "sub-010188_confounds.txt")
     ).rename(columns=lambda number: f"confound{number:02d}")
-    result = denoise(
-        lemon, confounds, tr_s=1.4, strategy=list(confounds.columns), fd_threshold_mm=None
-    )
+    cleaning = Cleaning(list(confounds.columns), censoring=Censoring(fd_threshold_mm=None))
+    result = denoise(lemon, confounds, cleaning, tr_s=1.4)
     assert result.n_regressors == 28  # 29 columns with a constant and a trend among them
     assert 100 < result.df_effective < 652 - 28
     raw, clean = network_metrics(lemon, cortex), network_metrics(result.series, cortex)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from petfmri.networks.registry import NODAL
 from petfmri.simulation.effects import Arm, Design, Effects
 from petfmri.simulation.tables import TableNoise, simulate_tables
 from petfmri.study.group import REGION_COLUMNS
@@ -52,7 +53,7 @@ def test_nothing_planted_nothing_found():
 
 def test_columns_are_those_of_the_group_tables():
     regions, sessions = simulate_tables(2, seed=1, noise=QUICK)
-    assert list(regions.columns) == list(REGION_COLUMNS)
+    assert list(regions.columns) == [*REGION_COLUMNS, *(metric.name for metric in NODAL)]
     expected = {"participant_id", "session_id", "role", "arm", "dose", "days_since_dose", "age",
                 "sex", "suvr_grey", "segregation", "within_fc", "between_fc", "within_fc_Default",
                 "between_fc_Default_SomMot", "ngsc", "mean_fd", "frames_kept", "frames_total",

@@ -73,7 +73,7 @@ class Denoised:
     kept : bool array of shape (frames_total,)
         False for dummy and censored volumes.
     times : int array of shape (frames_kept,)
-        Number of each kept frame in its run.
+        Frames since the first kept one of its run: 0 begins a run.
     df_effective : float
         Independent frames that white noise would be worth; summed over runs.
     n_regressors : int
@@ -200,7 +200,7 @@ def clean(
     return Denoised(
         series=_apply(operator.matrix, series[kept], where),
         kept=kept,
-        times=times,
+        times=times - times[0],
         df_effective=operator.df_effective,
         n_regressors=operator.n_regressors,
         mean_fd=float("nan") if fd is None else float(fd[line].mean()),
@@ -263,9 +263,7 @@ def _without_first_gap(confounds: pd.DataFrame, name: str) -> FloatArray:
     return values
 
 
-def _check_df(
-    operator: TemporalOperator, kept: BoolArray, cleaning: Cleaning, where: str
-) -> None:
+def _check_df(operator: TemporalOperator, kept: BoolArray, cleaning: Cleaning, where: str) -> None:
     if operator.df_effective < cleaning.minimum_df:
         raise ExcludedRunError(
             where,

@@ -181,11 +181,11 @@ def _censored(run: Run, cleaning: Cleaning) -> BoolArray:
 def _clean(run: Run, frames: BoolArray, cleaning: Cleaning) -> Denoised:
     if run.confounds is not None:
         return clean(run.series, run.confounds, frames, cleaning, tr_s=run.tr_s, where=run.name)
-    series = run.series[frames]
+    series, times = run.series[frames], np.flatnonzero(frames)
     return Denoised(
         series=series - series.mean(axis=0),
         kept=frames,
-        times=np.flatnonzero(frames),
+        times=times - times[0],
         df_effective=float("nan"),
         n_regressors=0,
         mean_fd=run.mean_fd,

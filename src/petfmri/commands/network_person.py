@@ -124,9 +124,7 @@ def person_networks(
     )
 
 
-def _fc_change(
-    series: Mapping[str, FloatArray], atlas: pd.DataFrame, options: Options
-) -> float:
+def _fc_change(series: Mapping[str, FloatArray], atlas: pd.DataFrame, options: Options) -> float:
     """Measure the distance between pre and post over the cortex, where both are there."""
     if not set(options.roles) <= set(series):
         return float("nan")

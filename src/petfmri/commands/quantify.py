@@ -26,7 +26,7 @@ from petfmri.commands.people import image_people, petprep_people
 from petfmri.commands.petprep import petprep_scans, petprep_tables
 from petfmri.commands.quantify_person import Person, Quantified, quantify_person
 from petfmri.commands.stale import stale
-from petfmri.commands.tables import read_group_tables
+from petfmri.commands.tables import read_group_tables, region_columns
 from petfmri.config import Study, load_study
 from petfmri.errors import ConfigError, DatasetError, Problem, StatisticsError
 from petfmri.pet.kinetics.models import MODELS
@@ -34,7 +34,7 @@ from petfmri.pet.suvr import volume_weighted_mean
 from petfmri.statistics.effects import paired_effects
 from petfmri.statistics.permutation import sign_flip
 from petfmri.study.files import write_table, write_text
-from petfmri.study.group import REGION_COLUMNS, SESSION_COLUMNS
+from petfmri.study.group import SESSION_COLUMNS
 
 ESTIMATE_COLUMNS = {
     "participant_id": {"Description": "Participant"},

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 
 from petfmri.commands.context import n_cores
+from petfmri.commands.tables import region_columns
 from petfmri.config import Study, load_study
 from petfmri.errors import ConfigError
 from petfmri.simulation.effects import Design, Effects

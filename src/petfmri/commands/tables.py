@@ -44,7 +44,11 @@ def write_group_tables(
     table = described.merge(pd.DataFrame(measured), on=["participant_id", "session_id"], how="left")
     group = study.output / "group"
     write_table(pd.concat(regions, ignore_index=True), group / "regions.tsv", region_columns())
-    write_table(table, group / "sessions.tsv", session_columns(list(table), atlas, score, list(study.regions_of_interest)))
+    write_table(
+        table,
+        group / "sessions.tsv",
+        session_columns(list(table), atlas, score, list(study.regions_of_interest)),
+    )
     quality = pd.concat(scores, ignore_index=True)
     if not quality.empty:
         write_table(quality, group / "quality.tsv", QUALITY_COLUMNS)

@@ -81,7 +81,7 @@ under the same conditions. Compute both anew with one configuration: `petfmri ne
     if "n_frames" not in columns:
         return []
     for person, rows in sessions.dropna(subset="n_frames").groupby("participant_id", sort=False):
-        differing = [name for name in columns if rows[name].nunique(dropna=False) > 1]
+        differing = [name for name in columns if len(set(rows[name].astype(str))) > 1]
         if differing:
             found = "; ".join(
                 f"{name} "

@@ -23,7 +23,7 @@ class SessionSeries:
     series : array of shape (n_frames, n_parcels)
         As many frames as every other session of the person has.
     times : int array of shape (n_frames,), optional
-        Number of each frame in its run; None: consecutive.
+        Number of each frame in its run, a fall begins a run; None: consecutive.
     conditions : mapping
         How the series came about, of `CONDITIONS` and `CIRCUMSTANCES` what is known.
     """

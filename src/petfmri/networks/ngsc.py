@@ -17,8 +17,8 @@ def ngsc(series: FloatArray) -> float:
     property of the shape and not a count of eigenvalues above rounding, because filtering leaves
     many that are tiny; eigenvalues below 1e-12 of the sum contribute nothing.
 
-    The value falls with the number of frames as much as with any drug: compare sessions only after
-    `matched_frames`, over the same parcels.
+    The value moves with the number of frames as much as with any drug: compare sessions of equal
+    frames and regressors only (`petfmri.bold.matching`), over the same parcels.
 
     Parameters
     ----------
