@@ -17,6 +17,7 @@ VERBS = {
     "check": "report every problem of configuration and dataset, and what `run` would do",
     "run": "process every participant: anatomy, PET, BOLD and their join",
     "quantify": "kinetic models, partial-volume correction and a multiverse, after run or on PETPrep",
+    "networks": "connectivity and desynchronization, after run, on fMRIPrep, XCP-D or given series",
     "compare": "pre/post comparison of SV2A, networks and symptoms",
     "predict": "cross-validated prediction of symptoms",
     "demo": "simulate, check, run, compare and predict a study of twelve, then open index.html",
@@ -40,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("folder", type=Path, nargs="?", default=Path("petfmri-demo"))
         else:
             sub.add_argument("study", type=Path, metavar="STUDY.yaml")
-    for verb in ("simulate", "run", "quantify", "demo"):
+    for verb in ("simulate", "run", "quantify", "networks", "demo"):
         added[verb].add_argument(
             "--n-procs", type=_positive, default=None, help="default: all cores"
         )
@@ -63,6 +64,9 @@ def parser() -> argparse.ArgumentParser:
     )
     added["quantify"].add_argument(
         "--no-maps", action="store_true", help="regions only, no parametric maps"
+    )
+    added["networks"].add_argument(
+        "--no-maps", action="store_true", help="parcels only, no maps of voxels"
     )
     added["quantify"].add_argument(
         "--figures",

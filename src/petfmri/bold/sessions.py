@@ -32,6 +32,8 @@ class Run:
         Leading volumes to drop.
     mean_fd : float, mm
         Of a series that is clean; otherwise the confounds tell it.
+    denoising : str
+        How a series that is clean was cleaned.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Run:
     confounds: pd.DataFrame | None = None
     dummy: int = 0
     mean_fd: float = float("nan")
+    denoising: str = ""
 
 
 @dataclass(frozen=True)

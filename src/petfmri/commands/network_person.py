@@ -94,12 +94,11 @@ def person_networks(
     found = clean_sessions(sessions, options.cleaning, seed=options.seed)
     if not found.sessions:
         return PersonNetworks({}, found.excluded, {})
-    tr_s = next(run.tr_s for runs in sessions.values() for run in runs)
     given = {
         name: SessionSeries(
             session.denoised.series,
             session.denoised.times,
-            {**options.cleaning.conditions, **session.denoised.circumstances, "tr_s": tr_s},
+            {**_conditions(sessions[name], options.cleaning), **session.denoised.circumstances},
         )
         for name, session in found.sessions.items()
     }
@@ -122,6 +121,15 @@ def person_networks(
         ],
         _fc_change(series, atlas, options),
     )
+
+
+def _conditions(runs: Sequence[Run], cleaning: Cleaning) -> dict[str, object]:
+    """Say how the runs of a session were cleaned: by us, or before."""
+    first = runs[0]
+    if first.confounds is not None:
+        return {**cleaning.conditions, "tr_s": first.tr_s}
+    done = " | ".join(sorted({run.denoising for run in runs} - {""}))
+    return {"strategy": done or "as given", "tr_s": first.tr_s}
 
 
 def _fc_change(series: Mapping[str, FloatArray], atlas: pd.DataFrame, options: Options) -> float:

@@ -10,6 +10,7 @@ from petfmri.study.files import read_table
 
 PAGES = (
     ("How is SV2A measured, and does that matter?", "quantify", "quantify.html"),
+    ("Did networks desynchronize?", "networks", "networks.html"),
     ("What changed from pre to post?", "compare", "compare.html"),
     ("Does imaging predict symptoms?", "predict", "predict.html"),
 )

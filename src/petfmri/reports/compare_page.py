@@ -58,40 +58,9 @@ def compare_page(
         "Change from pre to post", study, verdict(comparisons), [("Overview", "../../index.html")]
     )
     page.section("What this comparison can and cannot show").bullets(notes)
-    for family, title in FAMILIES.items():
-        rows = comparisons[comparisons["family"] == family]
-        if rows.empty:
-            continue
-        section = page.section(title)
-        if len(rows) > 1:
-            section.text(_tally(rows))
-        if family == "symptoms" and responders:
-            section.text(responders)
-        if family not in DETAILED:
-            shown = {outcome: _short(outcome) for outcome in rows["outcome"][:4]}
-            section.figure(
-                figures.paired(changes, shown),
-                caption="One line per person (orange rises, blue falls); black: the mean.",
-                alt=f"Pre and post values of {', '.join(shown.values())}",
-            )
-        ordered = (
-            rows.reindex(rows["g"].abs().sort_values(ascending=False).index)
-            if family in DETAILED
-            else rows
-        )
-        if len(rows) > 1:
-            top = ordered.head(30)
-            section.figure(
-                figures.effects(
-                    top,
-                    labels=[_short(o) for o in top["outcome"]],
-                    title=f"{title}, largest first" if family in DETAILED else title,
-                ),
-                caption="Orange: family-wise p ≤ .05. Intervals are for one outcome each.",
-                alt=f"Hedges g with intervals of {len(top)} outcomes",
-            )
-        section.table(
-            ordered, caption=f"{title}: {len(rows)} outcome{'s' * (len(rows) > 1)}", names=COLUMNS
+    for family in FAMILIES:
+        family_section(
+            page, family, comparisons, changes, responders if family == "symptoms" else ""
         )
     if matrices:
         page.section("Connectivity").figure(
@@ -106,6 +75,50 @@ def compare_page(
     if not couplings.empty:
         _couple(page, couplings, changes, primary)
     return page
+
+
+def family_section(
+    page: Page,
+    family: str,
+    comparisons: pd.DataFrame,
+    changes: pd.DataFrame,
+    told: str = "",
+) -> None:
+    """Add the section of one family of outcomes, if it has any."""
+    title, rows = FAMILIES[family], comparisons[comparisons["family"] == family]
+    if rows.empty:
+        return
+    section = page.section(title)
+    if len(rows) > 1:
+        section.text(_tally(rows))
+    if told:
+        section.text(told)
+    if family not in DETAILED:
+        shown = {outcome: _short(outcome) for outcome in rows["outcome"][:4]}
+        section.figure(
+            figures.paired(changes, shown),
+            caption="One line per person (orange rises, blue falls); black: the mean.",
+            alt=f"Pre and post values of {', '.join(shown.values())}",
+        )
+    ordered = (
+        rows.reindex(rows["g"].abs().sort_values(ascending=False).index)
+        if family in DETAILED
+        else rows
+    )
+    if len(rows) > 1:
+        top = ordered.head(30)
+        section.figure(
+            figures.effects(
+                top,
+                labels=[_short(o) for o in top["outcome"]],
+                title=f"{title}, largest first" if family in DETAILED else title,
+            ),
+            caption="Orange: family-wise p ≤ .05. Intervals are for one outcome each.",
+            alt=f"Hedges g with intervals of {len(top)} outcomes",
+        )
+    section.table(
+        ordered, caption=f"{title}: {len(rows)} outcome{'s' * (len(rows) > 1)}", names=COLUMNS
+    )
 
 
 def _couple(page: Page, couplings: pd.DataFrame, changes: pd.DataFrame, primary: str) -> None:

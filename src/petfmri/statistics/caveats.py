@@ -66,12 +66,15 @@ def left_out(case: CompleteCases, label: str) -> list[str]:
 
 def inference(comparisons: pd.DataFrame, couplings: pd.DataFrame, seed: int) -> list[str]:
     """Say what was corrected, which p are attainable, and what this n can see."""
-    primary = comparisons[comparisons["family"] == "primary"].iloc[0]
+    declared = comparisons[comparisons["family"] == "primary"]
+    primary = comparisons.iloc[0] if declared.empty else declared.iloc[0]
     notes = [
-        f"{primary['outcome']} was declared before looking and is tested alone, uncorrected; so are "
-        "global grey matter and the symptom score. "
+        "None of these outcomes was declared as the primary one. "
+        if declared.empty
+        else f"{primary['outcome']} was declared before looking and is tested alone, uncorrected; "
+        "so are global grey matter and the symptom score. ",
         "p_fwe is corrected over the outcomes of one family (regions of interest, regions, network "
-        "metrics) by the largest |t|; the families are not corrected against one another.",
+        "metrics, single networks and their pairs) by the largest |t|; the families are not corrected against one another.",
         "g is Hedges' g of the paired change: J times mean over SD of the change (d_z), with its "
         "noncentral-t interval. It is not comparable with a g between groups.",
     ]

@@ -67,7 +67,7 @@ def compare(
     regions: pd.DataFrame | None,
     sessions: pd.DataFrame,
     *,
-    primary: str,
+    primary: str | None,
     rois: Mapping[str, Sequence[str]] | None = None,
     measures: Sequence[str] = ("suvr",),
     networks: Sequence[str] = (),
@@ -91,9 +91,9 @@ def compare(
         ``group/regions.tsv``; None when there is no regional table.
     sessions : DataFrame
         ``group/sessions.tsv`` with role pre or post.
-    primary : str
+    primary : str or None
         The one outcome that was declared before looking: ``measure:region``, ``measure:roi`` or a
-        column of `sessions`.
+        column of `sessions`. None if it is none of these tables.
     rois : mapping of name to region names
     measures : sequence of str
         Columns of `regions`.
@@ -126,7 +126,8 @@ def compare(
     if primary in metrics and primary not in sessions:
         metrics.remove(primary)
     paired = pair_outcomes(regions, sessions, rois=rois, measures=measures, metrics=metrics)
-    _check_primary(primary, paired)
+    if primary is not None:
+        _check_primary(primary, paired)
     notes = caveats.design(paired)
     tables, changes = [], []
     for (family, label), outcomes in _families(
@@ -158,14 +159,16 @@ def _check_primary(primary: str, paired: Paired) -> None:
 
 def _families(
     paired: Paired,
-    primary: str,
+    primary: str | None,
     measures: Sequence[str],
     networks: Sequence[str],
     network_details: Sequence[str],
     symptom: str | None,
 ) -> dict[tuple[str, str], list[str]]:
     """Outcomes by (family, label); an outcome is in the first family that claims it."""
-    claims: dict[tuple[str, str], Sequence[str]] = {("primary", "primary"): [primary]}
+    claims: dict[tuple[str, str], Sequence[str]] = {
+        ("primary", "primary"): [primary] if primary else []
+    }
     everywhere = [f"{measure}_grey" for measure in measures]
     claims["global", "global"] = [name for name in everywhere if name in paired.outcomes.index]
     claims["symptoms", "symptoms"] = [symptom] if symptom else []
@@ -279,7 +282,7 @@ def _changes(case: CompleteCases, outcomes: Sequence[str]) -> pd.DataFrame:
 def _couplings(
     comparisons: pd.DataFrame,
     paired: Paired,
-    primary: str,
+    primary: str | None,
     measures: Sequence[str],
     symptom: str | None,
     chance: _Chance,

@@ -17,7 +17,7 @@ BIDS_VERSION = "1.10.0"
 ENTITY_ORDER = (
     *("sub", "ses", "task", "acq", "trc", "rec", "dir", "run", "echo", "recording", "hemi"),
     *("space", "res", "from", "to", "mode", "desc", "label", "seg", "ref", "pvc"),
-    *("model", "stat", "meas"),
+    *("model", "seed", "stat", "meas"),
 )
 
 

@@ -1,0 +1,394 @@
+"""Whose networks `petfmri networks` measures, and where their series come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from petfmri.atlases import Atlas, load_atlas
+from petfmri.bold.dummy import marked_dummy_volumes
+from petfmri.bold.parcels import stream_parcel_series
+from petfmri.bold.sessions import Run
+from petfmri.commands.adoption import adoptions
+from petfmri.commands.context import atlas_of, cohort_of, config_problems, group_folder
+from petfmri.commands.network_maps import VoxelImage
+from petfmri.commands.run import names_of, settings_of
+from petfmri.commands.stale import stale
+from petfmri.commands.tables import read_group_tables
+from petfmri.config import AtlasFiles, Study
+from petfmri.errors import DatasetError, PetfmriError, Problem
+from petfmri.images.resampling import Grid, carry_labels, fraction_on_grid
+from petfmri.images.transforms import Affine
+from petfmri.images.volumes import Volumes, load_canonical, require_volume
+from petfmri.study.adopted import TEMPLATE
+from petfmri.study.bids import Scan
+from petfmri.study.files import read_table
+from petfmri.study.layout import Names
+from petfmri.study.names import bids_label
+from petfmri.study.run_inputs import RunInput, find_fmriprep, find_series, read_parcels
+from petfmri.study.xcpd import find_xcpd, read_xcpd_atlas
+from petfmri.typing import FloatArray
+
+LEAST_COVERED = 1 / 3  # of a BOLD voxel, by its parcel, to count as the parcel's
+Source = Literal["series", "xcpd", "run", "fmriprep"]
+SOURCES = {
+    "series": "parcel series of another program",
+    "xcpd": "XCP-D's clean parcel series",
+    "run": "`petfmri run`",
+    "fmriprep": "fMRIPrep's BOLD in MNI152NLin2009cAsym",
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person's runs and their images by session, and the map for SV2A-informed connectivity."""
+
+    id: str
+    sessions: Mapping[str, Sequence[Run]]
+    images: Mapping[str, Sequence[VoxelImage | None]] = field(default_factory=dict)
+    sv2a: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Everybody's series over one atlas.
+
+    Attributes
+    ----------
+    people : list of Person
+    atlas : DataFrame
+        ``name``, ``network``, ``structure``, in the order of the columns of the series.
+    name : str
+        Of the atlas, as in file names.
+    source : str
+        In words.
+    notes : list of str
+        What readers must know.
+    """
+
+    people: Sequence[Person]
+    atlas: pd.DataFrame
+    name: str
+    source: str
+    notes: list[str] = field(default_factory=list)
+
+
+def source_of(study: Study) -> Source:
+    """Say where the series come from: what is named outright before what `run` made."""
+    if study.series is not None:
+        return "series"
+    if study.derivatives.xcpd is not None:
+        return "xcpd"
+    return "run" if study.bids is not None else "fmriprep"
+
+
+def network_problems(study: Study) -> list[Problem]:
+    """Find what cannot be done with this configuration, before anything is read."""
+    source, problems = source_of(study), []
+    if source == "run":
+        problems += config_problems(study) + stale(study, "run")
+        if not (group_folder(study) / "sessions.tsv").exists():
+            found = Problem(
+                str(group_folder(study)), "no sessions.tsv", "a run", "call `petfmri run` first"
+            )
+            problems.append(found)
+    elif source == "fmriprep" and study.derivatives.fmriprep is None:
+        problems.append(
+            Problem(
+                "derivatives",
+                "no series of BOLD",
+                "bids: with `petfmri run`, derivatives: fmriprep: or xcpd:, or series:",
+                "name one",
+            )
+        )
+    clean = source == "xcpd" or (study.series is not None and study.series.confounds is None)
+    many = study.multiverse
+    if clean and (many.strategy or many.global_signal or many.scrub):
+        problems.append(
+            Problem(
+                "multiverse",
+                "strategies, global_signal or scrub",
+                "none: the series are clean already",
+                "start from fMRIPrep or raw BOLD for these",
+            )
+        )
+    if source in ("run", "series") and set(many.atlas) - {study.atlas}:
+        problems.append(
+            Problem(
+                "multiverse.atlas",
+                f"other atlases than that of {SOURCES[source]}",
+                f"only {study.atlas}",
+                "start from fMRIPrep's or XCP-D's derivatives for several atlases",
+            )
+        )
+    sv2a = study.connectivity.sv2a
+    if sv2a in ("own", "group") and source != "run":
+        problems.append(
+            Problem(
+                "connectivity.sv2a",
+                f"{sv2a} with {SOURCES[source]}",
+                "the path of a map in MNI152NLin2009cAsym: only `petfmri run` measures SV2A itself",
+                "name a map, or leave it out",
+            )
+        )
+    if isinstance(sv2a, Path) and source in ("series", "xcpd"):
+        problems.append(
+            Problem(
+                "connectivity.sv2a",
+                f"a map with {SOURCES[source]}, whose parcels have no image",
+                "`petfmri run` or fMRIPrep's BOLD",
+                "leave it out",
+            )
+        )
+    return problems
+
+
+def load_runs(study: Study, atlas: str | AtlasFiles) -> Loaded:
+    """Read everybody's series over an atlas.
+
+    Raises
+    ------
+    PetfmriError
+        With every problem of every file.
+    """
+    load: dict[Source, Callable[[Study, str | AtlasFiles], Loaded]] = {
+        "series": _of_series,
+        "xcpd": _of_xcpd,
+        "run": _of_run,
+        "fmriprep": _of_fmriprep,
+    }
+    loaded = load[source_of(study)](study, atlas)
+    if not loaded.people:
+        raise DatasetError(
+            study.name, f"no runs of {loaded.source}", "at least one", "check paths and sessions"
+        )
+    return loaded
+
+
+def _sessions(study: Study) -> tuple[str, str]:
+    return f"ses-{study.sessions.pre}", f"ses-{study.sessions.post}"
+
+
+def _people(
+    inputs: Iterable[RunInput], read: Callable[[RunInput], tuple[Run, VoxelImage | None]]
+) -> list[Person]:
+    """Read every run, and report all that cannot be read at once."""
+    runs: dict[str, dict[str, list[Run]]] = {}
+    images: dict[str, dict[str, list[VoxelImage | None]]] = {}
+    problems = []
+    for one in inputs:
+        try:
+            run, image = read(one)
+        except PetfmriError as error:
+            problems += error.problems
+            continue
+        runs.setdefault(one.participant, {}).setdefault(one.session, []).append(run)
+        images.setdefault(one.participant, {}).setdefault(one.session, []).append(image)
+    if problems:
+        raise DatasetError.of(problems)
+    return [Person(name, found, images[name]) for name, found in sorted(runs.items())]
+
+
+def _of_series(study: Study, atlas: str | AtlasFiles) -> Loaded:
+    given = study.series
+    assert given is not None
+    table = _parcel_table(given.parcels)
+    inputs, notes = find_series(given.files, _sessions(study), confounds=given.confounds)
+
+    def read(one: RunInput) -> tuple[Run, None]:
+        confounds = None if one.confounds is None else read_table(one.confounds)
+        series = read_parcels(one, table["name"].tolist(), key=given.key)
+        return Run(_named(one), series, given.tr_s, confounds, _dummies(confounds, study)), None
+
+    return Loaded(
+        _people(inputs, read),
+        table,
+        bids_label(given.parcels.name.partition(".")[0]),
+        SOURCES["series"],
+        [str(note) for note in notes],
+    )
+
+
+def _parcel_table(path: Path) -> pd.DataFrame:
+    """Read what the columns are; without a structure, all of them are cortex."""
+    table = read_table(path, ["name", "network"])
+    if "structure" not in table:
+        table["structure"] = "cortex"
+    repeated = table["name"][table["name"].duplicated()]
+    if len(repeated):
+        raise DatasetError(
+            str(path), f"{repeated.iloc[0]} twice", "each name once", "correct the table"
+        )
+    return table[["name", "network", "structure"]].astype(str)
+
+
+def _of_run(study: Study, atlas: str | AtlasFiles) -> Loaded:
+    cohort = cohort_of(study)
+    settings = settings_of(study, cohort)
+    adopted = adoptions(study, cohort)
+    table = atlas_of(study).table
+    people, problems = [], []
+    for person in cohort.participants:
+        names = names_of(study, settings, person.id)
+        runs: dict[str, list[Run]] = {}
+        images: dict[str, list[VoxelImage | None]] = {}
+        for session in person.sessions:
+            for scan in session.bold:
+                label = scan.entities.get("run")
+                try:
+                    run = _delivered(names, session.id, label, scan, study)
+                except PetfmriError as error:
+                    problems += error.problems
+                    continue
+                other = adopted[person.id].runs.get(scan.path)
+                image = None if other and other.series else _raw_voxels(names, session.id, scan)
+                runs.setdefault(session.id, []).append(run)
+                images.setdefault(session.id, []).append(image)
+        if runs:
+            people.append(Person(person.id, runs, images))
+    if problems:
+        raise DatasetError.of(problems)
+    return Loaded(_with_sv2a(study, people, table), table, settings.seg, SOURCES["run"])
+
+
+def _delivered(names: Names, session: str, label: str | None, scan: Scan, study: Study) -> Run:
+    """Read the raw parcel series and the confounds of a run that `run` delivered."""
+    path = names.func(session, "timeseries", ".tsv", run=label, seg=names.seg, desc="preproc")
+    confounds = read_table(names.func(session, "timeseries", ".tsv", run=label, desc="confounds"))
+    return Run(
+        f"{names.sub} {session}" + (f", run {label}" if label else ""),
+        read_table(path).to_numpy(float),
+        float(scan.sidecar["RepetitionTime"]),
+        confounds,
+        marked_dummy_volumes(confounds),
+    )
+
+
+def _raw_voxels(names: Names, session: str, scan: Scan) -> VoxelImage:
+    label = scan.entities.get("run")
+    moved, placed = (
+        names.func(session, "xfm", ".txt", run=label, from_=source, to="boldref", mode="image")
+        for source in ("orig", "T1w")
+    )
+    if not placed.exists():  # with the distortion
+        placed = placed.with_suffix(".h5")
+    labels = names.anat("dseg", seg=names.seg)
+    return VoxelImage(scan.path, labels, "boldref", placed, moved, label)
+
+
+def _with_sv2a(study: Study, people: Sequence[Person], atlas: pd.DataFrame) -> list[Person]:
+    """Give each person the map of SV2A over parcels that the study asks for."""
+    wanted = study.connectivity.sv2a
+    if wanted is None:
+        return list(people)
+    if isinstance(wanted, Path):
+        values = _template_map(wanted, atlas_of(study))
+        return [replace(person, sv2a=values) for person in people]
+    outcome = study.pet.outcome
+    regions, _ = read_group_tables(study, outcome)
+    before = regions[regions["session_id"] == f"ses-{study.sessions.pre}"]
+    maps = before.pivot_table(index="participant_id", columns="region", values=outcome)
+    maps = maps.reindex(columns=atlas["name"])
+    if wanted == "group":
+        mean = maps.mean().to_numpy(float)
+        return [replace(person, sv2a=mean) for person in people]
+    absent = [person.id for person in people if person.id not in maps.index]
+    if absent:
+        raise DatasetError(
+            "connectivity.sv2a: own",
+            f"no {outcome} before the dose of {', '.join(absent)}",
+            "a PET scan before the dose of everybody",
+            "use sv2a: group",
+        )
+    return [replace(one, sv2a=maps.loc[one.id].to_numpy(float)) for one in people]
+
+
+def _template_map(path: Path, atlas: Atlas) -> FloatArray:
+    """Average a map in the template's space over the parcels."""
+    image = load_canonical(path)
+    require_volume(image)
+    grid = Grid.of(image)
+    labels = np.asarray(carry_labels(atlas.image, Affine(), grid, samples=3).dataobj).ravel()
+    values = np.asarray(image.dataobj, dtype=float).ravel()
+    seen = np.isfinite(values) & (values != 0) & (labels > 0)
+    sums = np.bincount(labels[seen], values[seen], minlength=labels.max() + 1)
+    counts = np.bincount(labels[seen], minlength=labels.max() + 1)
+    means = pd.Series(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0))
+    return means.reindex(atlas.table["index"]).to_numpy(float)
+
+
+def _of_fmriprep(study: Study, atlas: str | AtlasFiles) -> Loaded:
+    root = study.derivatives.fmriprep
+    assert root is not None
+    image = _atlas(atlas)
+    inputs, notes = find_fmriprep(root, _sessions(study), study.bold.task)
+
+    def read(one: RunInput) -> tuple[Run, VoxelImage]:
+        confounds = read_table(_required(one.confounds, one))
+        run = Run(
+            _named(one),
+            _averaged(one, image),
+            one.tr_s,
+            confounds,
+            _dummies(confounds, study),
+        )
+        return run, VoxelImage(one.series, image.image, TEMPLATE, run=one.run)
+
+    people = _people(inputs, read)
+    if isinstance(study.connectivity.sv2a, Path):
+        values = _template_map(study.connectivity.sv2a, image)
+        people = [replace(person, sv2a=values) for person in people]
+    return Loaded(
+        people, image.table, image.name, SOURCES["fmriprep"], [str(note) for note in notes]
+    )
+
+
+def _averaged(one: RunInput, atlas: Atlas) -> FloatArray:
+    """Average the voxels of each parcel of a run in the template's space."""
+    volumes = Volumes(one.series)
+    grid = Grid(volumes.shape, volumes.affine)
+    labels = carry_labels(atlas.image, Affine(), grid, samples=3, least=LEAST_COVERED)
+    index = atlas.table["index"].to_numpy(int)
+    return stream_parcel_series(
+        volumes,
+        np.asarray(labels.dataobj),
+        index,
+        on_grid=fraction_on_grid(atlas.image, Affine(), grid, index),
+        where=one.series.name,
+    ).series
+
+
+def _of_xcpd(study: Study, atlas: str | AtlasFiles) -> Loaded:
+    root = study.derivatives.xcpd
+    assert root is not None
+    name = str(atlas)
+    inputs, notes = find_xcpd(root, _sessions(study), study.bold.task, name)
+    table = read_xcpd_atlas(root, name)
+
+    def read(one: RunInput) -> tuple[Run, None]:
+        series = read_parcels(one, table["name"].tolist())
+        return Run(_named(one), series, one.tr_s, mean_fd=one.mean_fd), None
+
+    return Loaded(
+        _people(inputs, read), table, name, SOURCES["xcpd"], [str(note) for note in notes]
+    )
+
+
+def _atlas(atlas: str | AtlasFiles) -> Atlas:
+    return load_atlas(atlas.image, atlas.table) if isinstance(atlas, AtlasFiles) else load_atlas(atlas)
+
+
+def _dummies(confounds: pd.DataFrame | None, study: Study) -> int:
+    """Count the leading volumes to drop: as the study says, else as the confounds mark them."""
+    if study.bold.dummy_scans != "auto":
+        return study.bold.dummy_scans
+    return 0 if confounds is None else marked_dummy_volumes(confounds)
+
+
+def _named(one: RunInput) -> str:
+    return f"{one.participant} {one.session}" + (f", run {one.run}" if one.run else "")

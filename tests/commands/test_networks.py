@@ -1,0 +1,170 @@
+"""`petfmri networks` from files to tables and page."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+import yaml
+
+from petfmri.cli import main
+from petfmri.simulation.connectivity import network_model
+from petfmri.simulation.effects import Effects
+from petfmri.study.files import read_table
+from tests.bold.test_denoise import confound_frame
+
+NETWORKS = ["Vis"] * 6 + ["SomMot"] * 6 + ["Default"] * 6 + ["Cont"] * 6
+NAMES = [f"{network}_{k}" for k, network in enumerate(NETWORKS)]
+EFFECTS = Effects(within_fc_change=-0.25, between_fc_change=0.1, default_sommot_fc_change=0.0)
+TR_S = 2.0
+
+
+def write_study(folder, rng, *, people=5, frames=(220, 220), raw=True, **settings):
+    """People whose networks lose within-network connectivity; BOLD with mean 1000."""
+    pd.DataFrame({"name": NAMES, "network": NETWORKS}).to_csv(
+        folder / "parcels.tsv", sep="\t", index=False
+    )
+    model = {
+        name: network_model(pd.Series(NETWORKS), EFFECTS, scale, (0.0, 0.0))
+        for name, scale in (("pre", 0.0), ("post", 1.0))
+    }
+    for person in range(1, people + 1):
+        for (session, one), n in zip(model.items(), frames):
+            stem = folder / f"sub-{person:02d}_ses-{session}_run-1"
+            series = one.series(n, TR_S, rng) + 0.3 * rng.normal(size=(n, len(NAMES)))
+            table = confound_frame(rng, n)
+            table.to_csv(f"{stem}_confounds.tsv", sep="\t", index=False, na_rep="n/a")
+            pd.DataFrame(1000 + 10 * series, columns=NAMES).to_csv(
+                f"{stem}_ts.tsv", sep="\t", index=False
+            )
+    pattern = str(folder / "sub-{subject}_ses-{session}_run-{run}")
+    series = {"files": f"{pattern}_ts.tsv", "parcels": "parcels.tsv", "tr_s": TR_S}
+    if raw:
+        series["confounds"] = f"{pattern}_confounds.tsv"
+    study = {
+        "name": "loss of segregation",
+        "output": "out",
+        "series": series,
+        "primary": "segregation",
+        "regions_of_interest": {"Core": ["Default_1*"]},
+        "bold": {"strategy": "24P", "band_hz": [0.008, 0.12]},
+        **settings,
+    }
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(study))
+    return path
+
+
+def table(folder, name):
+    return read_table(folder / "out" / "group" / "networks" / f"{name}.tsv")
+
+
+def test_a_planted_loss_of_segregation_comes_back(tmp_path, rng, capsys):
+    study = write_study(tmp_path, rng, frames=(220, 180))
+    assert main(["networks", str(study), "--n-procs", "2"]) == 0
+    sessions = table(tmp_path, "sessions")
+    assert len(sessions) == 10
+    assert set(sessions["n_frames"]) == {180}  # the guard
+    assert sessions["df_effective"].between(10, 60).all()
+    metrics = ["segregation", "ngsc", "gradient_range", "strength_Core", "metastability"]
+    assert sessions[metrics].notna().all(axis=None)
+    compared = table(tmp_path, "comparisons").set_index("outcome")
+    assert compared.loc["segregation", "family"] == "primary"
+    assert compared.loc["segregation", "n_fall"] == 5
+    assert compared.loc["within_fc_Vis", "family"] == "network details"
+    assert compared.loc["within_fc", "change"] < 0 < compared.loc["between_fc", "change"]
+    assert (table(tmp_path, "fc_change")["fc_change"] > 0.9).all()
+    assert {"half"} == set(table(tmp_path, "reliability")["kind"])
+    page = (tmp_path / "out/group/networks/networks.html").read_text()
+    assert "segregation fell" in page
+    assert "no sv2a" not in page
+    matrix = read_table(
+        tmp_path / "out/sub-01/ses-pre/func"
+        "/sub-01_ses-pre_task-rest_seg-parcels_stat-pearsoncorrelation_relmat.tsv"
+    )
+    assert list(matrix.columns) == ["name", *NAMES]
+    assert "multiverse" not in capsys.readouterr().out
+
+
+def test_a_multiverse_shows_every_choice_beside_the_declared(tmp_path, rng):
+    many = {"strategy": ["24P", "32P"], "global_signal": [False, True], "scrub": [True, False]}
+    study = write_study(tmp_path, rng, people=3, multiverse=many)
+    assert main(["networks", str(study), "--n-procs", "1"]) == 0
+    found = table(tmp_path, "multiverse")
+    rows = found[found["metric"] == "segregation"]
+    assert len(rows) == 8
+    assert rows["declared"].astype(str).str.lower().tolist() == ["true", *["false"] * 7]
+    assert rows["choice"].iloc[0] == "24P, scrubbed, Schaefer200"
+    assert (rows["change"] < 0).all()
+    assert rows["g"].notna().all()
+    assert "36P, all frames, Schaefer200" in set(rows["choice"])
+
+
+def test_runs_with_too_little_left_are_listed_not_measured(tmp_path, rng, capsys):
+    study = write_study(tmp_path, rng, people=4)
+    path = tmp_path / "sub-02_ses-post_run-1_confounds.tsv"
+    moved = read_table(path)
+    moved["framewise_displacement"] = 2.0
+    moved.to_csv(path, sep="\t", index=False, na_rep="n/a")
+    assert main(["networks", str(study), "--n-procs", "1"]) == 0
+    assert "left out: sub-02 ses-post, run 1: 0 s kept" in capsys.readouterr().err
+    assert table(tmp_path, "excluded")["run"].tolist() == ["sub-02 ses-post, run 1"]
+    sessions = table(tmp_path, "sessions")
+    assert len(sessions) == 7
+    assert table(tmp_path, "comparisons")["n"].max() == 3
+
+
+def test_one_person_is_described_and_not_tested(tmp_path, rng):
+    study = write_study(tmp_path, rng, people=1, raw=False)
+    assert main(["networks", str(study)]) == 0
+    folder = tmp_path / "out/group/networks"
+    assert not (folder / "comparisons.tsv").exists()
+    assert not (folder / "reliability.tsv").exists()
+    assert "described, not tested" in (folder / "verdict.txt").read_text()
+    assert table(tmp_path, "sessions")["strategy"].tolist() == ["as given"] * 2
+
+
+def test_everything_that_cannot_be_done_is_said_at_once(tmp_path, rng, capsys):
+    study = write_study(
+        tmp_path, rng, people=1, raw=False,
+        multiverse={"strategy": ["36P"], "atlas": ["Other"]}, connectivity={"sv2a": "own"},
+    )  # fmt: skip
+    assert main(["networks", str(study)]) == 2
+    said = capsys.readouterr().err
+    for part in ("multiverse: found strategies", "multiverse.atlas", "connectivity.sv2a: found own"):
+        assert part in said
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.drop(columns=NAMES[3]), NAMES[3]),
+        (lambda t: t.iloc[:-5], "225 rows|220 rows|215"),
+    ],
+)
+def test_damaged_series_are_refused_by_name(tmp_path, rng, capsys, change, said):
+    study = write_study(tmp_path, rng, people=2)
+    path = tmp_path / "sub-02_ses-post_run-1_ts.tsv"
+    change(read_table(path)).to_csv(path, sep="\t", index=False)
+    status = main(["networks", str(study)])
+    err = capsys.readouterr().err
+    assert any(part in err for part in said.split("|")), (status, err)
+    assert status in (1, 2)
+
+
+def test_sessions_of_different_repetition_times_are_refused(tmp_path, rng):
+    from petfmri.networks.comparability import incomparable
+
+    rows = pd.DataFrame(
+        {
+            "participant_id": ["sub-01"] * 2,
+            "session_id": ["ses-pre", "ses-post"],
+            "n_frames": [200, 200],
+            "tr_s": [2.0, 2.5],
+            "strategy": ["24P", "36P"],
+        }
+    )
+    (problem,) = incomparable(rows)
+    assert problem.found == (
+        "tr_s 2.0 in ses-pre, 2.5 in ses-post; strategy 24P in ses-pre, 36P in ses-post"
+    )
+    assert incomparable(rows.assign(tr_s=2.0, strategy="24P")) == []
