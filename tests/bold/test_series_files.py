@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from petfmri.bold.series_files import read_series
+from petfmri.bold.series_files import read_run, read_series
 from petfmri.errors import DatasetError
+from petfmri.study.run_inputs import RunInput
 
 
 @pytest.fixture
@@ -83,3 +84,50 @@ def test_real_files(shared_data):
         assert read_series(path, "V_roi").shape == (217, 232)
     (lemon,) = (shared_data / "fmri" / "lemon_rest").glob("*.csv.gz")
     assert read_series(lemon).shape == (652, 200)
+
+
+def run_of(path):
+    return RunInput("sub-01", "ses-pre", None, path, None, None, denoised=True)
+
+
+def test_columns_follow_the_atlas_by_name_or_by_position(series, tmp_path):
+    (tmp_path / "run.tsv").write_text(text(series, "\t", "b\tc\ta"))
+    read = read_run(run_of(tmp_path / "run.tsv"), ["a", "b", "c"])
+    np.testing.assert_allclose(read.series, series[:, [2, 0, 1]])
+    assert read.kept.all()
+    (tmp_path / "run.tsv").write_text(text(series, "\t", "0\t1\t2"))
+    np.testing.assert_allclose(read_run(run_of(tmp_path / "run.tsv"), "abc").series, series)
+    np.save(tmp_path / "run.npy", series)
+    np.testing.assert_allclose(read_run(run_of(tmp_path / "run.npy"), "abc").series, series)
+
+
+def test_columns_without_signal_are_missing_parcels(series, tmp_path):
+    series[:, 0], series[3, 1] = 0, np.nan
+    np.save(tmp_path / "run.npy", series)
+    read = read_run(run_of(tmp_path / "run.npy"), "abc")
+    assert read.missing == {0: "one value in all frames", 1: "no value in 1 of 7 frames"}
+    np.testing.assert_array_equal(np.isnan(read.series).all(axis=0), [True, True, False])
+    np.save(tmp_path / "run.npy", 0 * series)
+    with pytest.raises(DatasetError, match="no parcel with values"):
+        read_run(run_of(tmp_path / "run.npy"), "abc")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["Vis_1", "Vis_3", "Default_1"], "'Vis_3' absent; 'Vis_2' unknown.*'Vis_3' is 'Vis_"),
+        (["Vis_1", "Vis_2"], "'Default_1' unknown to the atlas table; expected the 2 names"),
+    ],
+)
+def test_names_that_are_not_the_atlas(series, tmp_path, names, message):
+    (tmp_path / "run.tsv").write_text(text(series, "\t", "Vis_1\tVis_2\tDefault_1"))
+    with pytest.raises(DatasetError, match=message):
+        read_run(run_of(tmp_path / "run.tsv"), names)
+
+
+def test_positions_need_the_right_count(series, tmp_path):
+    np.save(tmp_path / "run.npy", series)
+    with pytest.raises(DatasetError, match="3 columns without names; expected 2"):
+        read_run(run_of(tmp_path / "run.npy"), "ab")
+    with pytest.raises(DatasetError, match="Transpose it"):
+        read_run(run_of(tmp_path / "run.npy"), "abcdefg")

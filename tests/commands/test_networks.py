@@ -5,12 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 import yaml
+from tests.bold.test_denoise import confound_frame
 
 from petfmri.cli import main
 from petfmri.simulation.connectivity import network_model
 from petfmri.simulation.effects import Effects
 from petfmri.study.files import read_table
-from tests.bold.test_denoise import confound_frame
 
 NETWORKS = ["Vis"] * 6 + ["SomMot"] * 6 + ["Default"] * 6 + ["Cont"] * 6
 NAMES = [f"{network}_{k}" for k, network in enumerate(NETWORKS)]
@@ -130,7 +130,11 @@ def test_everything_that_cannot_be_done_is_said_at_once(tmp_path, rng, capsys):
     )  # fmt: skip
     assert main(["networks", str(study)]) == 2
     said = capsys.readouterr().err
-    for part in ("multiverse: found strategies", "multiverse.atlas", "connectivity.sv2a: found own"):
+    for part in (
+        "multiverse: found strategies",
+        "multiverse.atlas",
+        "connectivity.sv2a: found own",
+    ):
         assert part in said
 
 

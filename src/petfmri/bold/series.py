@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from petfmri.bold.parcels import check_index, columns_of, missing_parcels
 from petfmri.errors import DatasetError
 from petfmri.typing import BoolArray, FloatArray, IntArray
 
@@ -120,7 +121,7 @@ class SignalCollector:
         self._on_grid = np.ones(index.size) if on_grid is None else np.asarray(on_grid)
         self._check_arguments(index, [np.asarray(in_fov), *masks])
 
-        column = _columns(labels, index)
+        column = columns_of(labels, index)
         self._expected = np.bincount(column[column >= 0], minlength=index.size)
         self._used = np.flatnonzero(in_fov & np.any([column >= 0, *masks], axis=0))
         column, masks = column[self._used], [mask[self._used] for mask in masks]
@@ -140,13 +141,7 @@ class SignalCollector:
         self._dvars_rows: list[FloatArray] = []
 
     def _check_arguments(self, index: IntArray, masks: Sequence[BoolArray]) -> None:
-        if np.unique(index).size != index.size or index.size == 0:
-            raise DatasetError(
-                "atlas table: index",
-                f"{index.size} labels, {np.unique(index).size} of them distinct",
-                "at least one, each once",
-                "correct the atlas table",
-            )
+        check_index(index)
         for mask in masks:
             if mask.shape != self._shape:
                 raise DatasetError(
@@ -213,7 +208,7 @@ class SignalCollector:
         sums = np.array(self._sums) - self._sum_over @ np.where(self._varies, 0.0, self._first)
         means = np.divide(sums, alive, out=np.full_like(sums, np.nan), where=alive > 0)
         coverage = self._on_grid * alive[:n_parcels] / np.maximum(self._expected, 1)
-        missing = self._missing(coverage)
+        missing = missing_parcels(coverage, self._expected, self._min_coverage)
         means[:, list(missing)] = np.nan
         dvars, std_dvars = self._dvars(len(self._sums))
         return RunSignals(
@@ -230,17 +225,6 @@ class SignalCollector:
             compcor_voxels=np.array(self._compcor_rows)[:, self._varies[self._compcor]],
         )
 
-    def _missing(self, coverage: FloatArray) -> dict[int, str]:
-        reasons = {}
-        for column, (fraction, expected) in enumerate(zip(coverage, self._expected)):
-            if expected == 0:
-                reasons[column] = "no voxel of this label on the BOLD grid"
-            elif fraction == 0:
-                reasons[column] = "no voxel with signal inside the field of view"
-            elif fraction < self._min_coverage:
-                reasons[column] = f"coverage {fraction:.2f} below {self._min_coverage:.2f}"
-        return reasons
-
     def _dvars(self, n_frames: int) -> tuple[FloatArray, FloatArray]:
         voxels = self._is_brain & self._varies
         intensity = float(np.median(self._total[voxels])) / n_frames if voxels.any() else 0.0
@@ -255,14 +239,6 @@ class SignalCollector:
         dvars = np.concatenate([[np.nan], changes]) * 1000 / intensity
         sample = np.array(self._dvars_rows, dtype=float)[:, self._varies[self._dvars_sample]]
         return dvars, dvars / (_expected_change(sample) * 1000 / intensity)
-
-
-def _columns(labels: IntArray, index: IntArray) -> IntArray:
-    """Give each voxel the column of its label, -1 where the atlas does not have it."""
-    order = np.argsort(index)
-    place = np.searchsorted(index, labels, sorter=order).clip(max=index.size - 1)
-    column = order[place]
-    return np.where(index[column] == labels, column, -1)
 
 
 def _sum_matrix(column: IntArray, masks: Sequence[BoolArray], n_parcels: int) -> sparse.csr_array:

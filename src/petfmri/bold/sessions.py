@@ -32,6 +32,8 @@ class Run:
         Leading volumes to drop.
     mean_fd : float, mm
         Of a series that is clean; otherwise the confounds tell it.
+    kept : bool array of shape (n_frames,), optional
+        Of a series that is clean: which frames have not been censored before.
     denoising : str
         How a series that is clean was cleaned.
     """
@@ -42,6 +44,7 @@ class Run:
     confounds: pd.DataFrame | None = None
     dummy: int = 0
     mean_fd: float = float("nan")
+    kept: BoolArray | None = None
     denoising: str = ""
 
 
@@ -178,7 +181,8 @@ def _usable(
 def _censored(run: Run, cleaning: Cleaning) -> BoolArray:
     if run.confounds is not None:
         return kept_frames(run.confounds, cleaning.censoring, dummy=run.dummy, where=run.name)
-    return np.arange(len(run.series)) >= run.dummy
+    kept = np.ones(len(run.series), dtype=bool) if run.kept is None else run.kept
+    return np.asarray(kept & (np.arange(kept.size) >= run.dummy))
 
 
 def _clean(run: Run, frames: BoolArray, cleaning: Cleaning) -> Denoised:

@@ -13,6 +13,7 @@ import pandas as pd
 from petfmri.atlases import Atlas, load_atlas
 from petfmri.bold.dummy import marked_dummy_volumes
 from petfmri.bold.parcels import stream_parcel_series
+from petfmri.bold.series_files import read_run
 from petfmri.bold.sessions import Run
 from petfmri.commands.adoption import adoptions
 from petfmri.commands.context import atlas_of, cohort_of, config_problems, group_folder
@@ -30,7 +31,7 @@ from petfmri.study.bids import Scan
 from petfmri.study.files import read_table
 from petfmri.study.layout import Names
 from petfmri.study.names import bids_label
-from petfmri.study.run_inputs import RunInput, find_fmriprep, find_series, read_parcels
+from petfmri.study.run_inputs import RunInput, find_fmriprep, find_series
 from petfmri.study.xcpd import find_xcpd, read_xcpd_atlas
 from petfmri.typing import FloatArray
 
@@ -202,7 +203,7 @@ def _of_series(study: Study, atlas: str | AtlasFiles) -> Loaded:
 
     def read(one: RunInput) -> tuple[Run, None]:
         confounds = None if one.confounds is None else read_table(one.confounds)
-        series = read_parcels(one, table["name"].tolist(), key=given.key)
+        series = read_run(one, table["name"].tolist(), key=given.key).series
         return Run(_named(one), series, given.tr_s, confounds, _dummies(confounds, study)), None
 
     return Loaded(
@@ -329,11 +330,11 @@ def _of_fmriprep(study: Study, atlas: str | AtlasFiles) -> Loaded:
     inputs, notes = find_fmriprep(root, _sessions(study), study.bold.task)
 
     def read(one: RunInput) -> tuple[Run, VoxelImage]:
-        confounds = read_table(_required(one.confounds, one))
+        confounds = read_table(one.confounds) if one.confounds else None
         run = Run(
             _named(one),
             _averaged(one, image),
-            one.tr_s,
+            _repetition_time(one),
             confounds,
             _dummies(confounds, study),
         )
@@ -368,11 +369,18 @@ def _of_xcpd(study: Study, atlas: str | AtlasFiles) -> Loaded:
     assert root is not None
     name = str(atlas)
     inputs, notes = find_xcpd(root, _sessions(study), study.bold.task, name)
-    table = read_xcpd_atlas(root, name)
+    if inputs[0].parcels is None:
+        raise DatasetError(
+            str(root), f"no atlas-{name}_dseg.tsv", "XCP-D's table of its atlas", "restore it"
+        )
+    table = read_xcpd_atlas(inputs[0].parcels)
 
     def read(one: RunInput) -> tuple[Run, None]:
-        series = read_parcels(one, table["name"].tolist())
-        return Run(_named(one), series, one.tr_s, mean_fd=one.mean_fd), None
+        found = read_run(one, table["name"].tolist())
+        series = np.full((found.kept.size, len(table)), np.nan)
+        series[found.kept] = found.series  # on the time line of the scan
+        made = Run(_named(one), series, _repetition_time(one), mean_fd=one.mean_fd)
+        return replace(made, kept=found.kept, denoising=one.denoising), None
 
     return Loaded(
         _people(inputs, read), table, name, SOURCES["xcpd"], [str(note) for note in notes]
@@ -380,7 +388,9 @@ def _of_xcpd(study: Study, atlas: str | AtlasFiles) -> Loaded:
 
 
 def _atlas(atlas: str | AtlasFiles) -> Atlas:
-    return load_atlas(atlas.image, atlas.table) if isinstance(atlas, AtlasFiles) else load_atlas(atlas)
+    return (
+        load_atlas(atlas.image, atlas.table) if isinstance(atlas, AtlasFiles) else load_atlas(atlas)
+    )
 
 
 def _dummies(confounds: pd.DataFrame | None, study: Study) -> int:
@@ -388,6 +398,14 @@ def _dummies(confounds: pd.DataFrame | None, study: Study) -> int:
     if study.bold.dummy_scans != "auto":
         return study.bold.dummy_scans
     return 0 if confounds is None else marked_dummy_volumes(confounds)
+
+
+def _repetition_time(one: RunInput) -> float:
+    if one.tr_s is None:
+        raise DatasetError(
+            str(one.series), "no RepetitionTime beside it", "seconds, in its JSON", "add it"
+        )
+    return one.tr_s
 
 
 def _named(one: RunInput) -> str:

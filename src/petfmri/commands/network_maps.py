@@ -22,7 +22,7 @@ from petfmri.images.volumes import Volumes, load_canonical
 from petfmri.networks.connectivity import standardized
 from petfmri.networks.seed_map import seed_map, sv2a_connectivity
 from petfmri.study.files import save_image, write_json
-from petfmri.study.names import bids_label, derivative_path
+from petfmri.study.names import bids_label
 from petfmri.typing import BoolArray, FloatArray, IntArray
 
 LEAST_COVERED = 1 / 3  # of a BOLD voxel, by its parcel, to count as the parcel's

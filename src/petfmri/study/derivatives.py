@@ -52,14 +52,14 @@ class DerivativeFolder:
         """
         wanted = {key.rstrip("_"): value for key, value in made.items()}
         fitting = [
-            (path, _plain(name.entities, drop=MADE))
+            (path, scan_entities(name.entities))
             for path, name in self.names(place)
             if name.suffix == suffix
             and name.extension == extension
             and _only(name.entities, MADE) == wanted
         ]
         if scan is not None:
-            own = _plain(scan, drop=(*MADE, "part", "echo"))
+            own = scan_entities(scan, drop=(*MADE, "part", "echo"))
             fitting = [(path, entities) for path, entities in fitting if entities == own]
         if len({tuple(sorted(entities.items())) for _, entities in fitting}) != 1:
             return None
@@ -91,8 +91,14 @@ def _only(entities: Mapping[str, str], keys: Collection[str]) -> dict[str, str]:
     return {key: value for key, value in entities.items() if key in keys and key not in IGNORED}
 
 
-def _plain(entities: Mapping[str, str], *, drop: Collection[str]) -> dict[str, str]:
-    """Leave out what processing adds; run-01 is run-1."""
+def scan_entities(entities: Mapping[str, str], *, drop: Collection[str] = MADE) -> dict[str, str]:
+    """Leave out what processing adds; run-01 is run-1.
+
+    Examples
+    --------
+    >>> scan_entities({"sub": "01", "task": "rest", "run": "02", "desc": "preproc"})
+    {'sub': '01', 'task': 'rest', 'run': '2'}
+    """
     return {
         key: str(int(value)) if value.isdigit() and key == "run" else value
         for key, value in entities.items()
