@@ -157,13 +157,13 @@ def load_runs(study: Study, atlas: str | AtlasFiles) -> Loaded:
     PetfmriError
         With every problem of every file.
     """
-    load: dict[Source, Callable[[Study, str | AtlasFiles], Loaded]] = {
-        "series": _of_series,
-        "xcpd": _of_xcpd,
-        "run": _of_run,
-        "fmriprep": _of_fmriprep,
-    }
-    loaded = load[source_of(study)](study, atlas)
+    source = source_of(study)
+    if source == "series":
+        loaded = _of_series(study)
+    elif source == "run":
+        loaded = _of_run(study)
+    else:
+        loaded = _of_xcpd(study, atlas) if source == "xcpd" else _of_fmriprep(study, atlas)
     if not loaded.people:
         raise DatasetError(
             study.name, f"no runs of {loaded.source}", "at least one", "check paths and sessions"
@@ -195,7 +195,7 @@ def _people(
     return [Person(name, found, images[name]) for name, found in sorted(runs.items())]
 
 
-def _of_series(study: Study, atlas: str | AtlasFiles) -> Loaded:
+def _of_series(study: Study) -> Loaded:
     given = study.series
     assert given is not None
     table = _parcel_table(given.parcels)
@@ -228,7 +228,7 @@ def _parcel_table(path: Path) -> pd.DataFrame:
     return table[["name", "network", "structure"]].astype(str)
 
 
-def _of_run(study: Study, atlas: str | AtlasFiles) -> Loaded:
+def _of_run(study: Study) -> Loaded:
     cohort = cohort_of(study)
     settings = settings_of(study, cohort)
     adopted = adoptions(study, cohort)
@@ -242,7 +242,7 @@ def _of_run(study: Study, atlas: str | AtlasFiles) -> Loaded:
             for scan in session.bold:
                 label = scan.entities.get("run")
                 try:
-                    run = _delivered(names, session.id, label, scan, study)
+                    run = _delivered(names, session.id, label, scan)
                 except PetfmriError as error:
                     problems += error.problems
                     continue
@@ -257,7 +257,7 @@ def _of_run(study: Study, atlas: str | AtlasFiles) -> Loaded:
     return Loaded(_with_sv2a(study, people, table), table, settings.seg, SOURCES["run"])
 
 
-def _delivered(names: Names, session: str, label: str | None, scan: Scan, study: Study) -> Run:
+def _delivered(names: Names, session: str, label: str | None, scan: Scan) -> Run:
     """Read the raw parcel series and the confounds of a run that `run` delivered."""
     path = names.func(session, "timeseries", ".tsv", run=label, seg=names.seg, desc="preproc")
     confounds = read_table(names.func(session, "timeseries", ".tsv", run=label, desc="confounds"))

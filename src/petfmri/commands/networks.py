@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from petfmri.commands.compare import COMPARISON_COLUMNS
 from petfmri.commands.context import cleaning_of, group_folder, n_cores, resolved, rois_of
 from petfmri.commands.network_choices import (
     MULTIVERSE_COLUMNS,
@@ -45,8 +47,19 @@ RELIABILITY_COLUMNS = {
     "icc_high": {"Description": "Upper end of its 95 % interval"},
     "icc_whole": {"Description": "Of halves: ICC of the whole session by Spearman and Brown"},
 }
-TABLES = ("sessions", "regions", "excluded", "fc_change", "reliability", "multiverse")
-COMPARED = ("comparisons", "changes")
+FC_CHANGE_COLUMNS = {
+    "participant_id": {"Description": "Participant"},
+    "fc_change": {
+        "Description": "Distance of connectivity between halves of pre and post over that between "
+        "the halves of pre: 1 is no more change than within one scan",
+    },
+}
+EXCLUDED_COLUMNS = {
+    "participant_id": {"Description": "Participant"},
+    "run": {"Description": "Run that was left out"},
+    "reason": {"Description": "What it has, and what it should have"},
+}
+Tables: TypeAlias = Mapping[str, tuple[pd.DataFrame, Mapping[str, Mapping[str, str]]]]
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -89,48 +102,40 @@ def networks(study: Study, *, n_procs: int = 1, maps: bool = True) -> list[str]:
             "a session that counts",
             "choose a smaller strategy or lower bold: minimum_kept_s, knowing what that means",
         )
-    folder = group_folder(study, "networks")
-    for name in (*TABLES, *COMPARED):  # of an earlier call
-        for suffix in (".tsv", ".json"):
-            (folder / f"{name}{suffix}").unlink(missing_ok=True)
     sessions, notes = _sessions(study, loaded, results)
-    _write_matrices(study, loaded, results)
     rois = list(study.regions_of_interest)
-    about = session_columns(list(sessions), loaded.atlas, None, rois)
-    write_table(sessions, folder / "sessions.tsv", about)
-    regions = _regions(loaded, results)
-    write_table(regions, folder / "regions.tsv", region_columns())
-    if excluded:
-        write_table(pd.DataFrame(excluded), folder / "excluded.tsv")
     metrics = network_columns(sessions, sorted(set(loaded.atlas["network"])), rois)
     metrics += [metric.name for metric in GRADIENT_METRICS if metric.name in sessions]
-    change = _fc_change(loaded, results)
-    if not change.empty:
-        write_table(change, folder / "fc_change.tsv", FC_CHANGE_COLUMNS)
-    reliability = reliability_table(loaded, results, metrics, f"ses-{study.sessions.pre}")
-    if not reliability.empty:
-        write_table(reliability, folder / "reliability.tsv", RELIABILITY_COLUMNS)
-    many = _multiverse(study, chosen, results, sessions, metrics, n_procs)
-    if len(chosen) > 1:
-        write_table(many, folder / "multiverse.tsv", MULTIVERSE_COLUMNS)
+    many = _multiverse(study, chosen, results, metrics, n_procs)
     compared = _compare(study, sessions, metrics)
-    if compared is not None:
-        write_table(compared.comparisons, folder / "comparisons.tsv")
-        write_table(compared.changes, folder / "changes.tsv")
-    write_text(resolved(study), folder / "study.yaml")
+    before = f"ses-{study.sessions.pre}"
+    tables = {
+        "sessions": (sessions, session_columns(list(sessions), loaded.atlas, None, rois)),
+        "regions": (_regions(loaded, results), region_columns()),
+        "excluded": (pd.DataFrame(excluded), EXCLUDED_COLUMNS),
+        "fc_change": (_fc_change(loaded, results), FC_CHANGE_COLUMNS),
+        "reliability": (reliability_table(loaded, results, metrics, before), RELIABILITY_COLUMNS),
+        "multiverse": (many, MULTIVERSE_COLUMNS),
+        "comparisons": (compared.comparisons if compared else pd.DataFrame(), COMPARISON_COLUMNS),
+        "changes": (compared.changes if compared else pd.DataFrame(), COMPARISON_COLUMNS),
+    }
+    _write(study, tables)
+    _write_matrices(study, loaded, results)
     if maps and study.connectivity.maps:
         _write_maps(study, loaded, results)
-    _page(study, loaded, sessions, compared, many, reliability, change, excluded, notes)
+    _page(study, loaded.source, tables, compared, [*loaded.notes, *notes])
     return [f"{row['run']}: {row['reason']}" for row in excluded]
 
 
-FC_CHANGE_COLUMNS = {
-    "participant_id": {"Description": "Participant"},
-    "fc_change": {
-        "Description": "Distance of connectivity between halves of pre and post over that between "
-        "the halves of pre: 1 is no more change than within one scan",
-    },
-}
+def _write(study: Study, tables: Tables) -> None:
+    """Write the tables that have rows; those of an earlier call go."""
+    folder = group_folder(study, "networks")
+    for name, (table, columns) in tables.items():
+        for suffix in (".tsv", ".json"):
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)
+        if not table.empty:
+            write_table(table, folder / f"{name}.tsv", columns)
+    write_text(resolved(study), folder / "study.yaml")
 
 
 def _measured(
@@ -296,7 +301,8 @@ def reliability_table(
             found = icc(values.to_numpy(float))
             row = {"metric": metric, "kind": kind, "n": found.n, "k": found.k, "icc": found.icc}
             row |= {"icc_low": found.low, "icc_high": found.high}
-            row["icc_whole"] = spearman_brown(found.icc) if kind == "half" else np.nan
+            whole = kind == "half" and found.icc > 0
+            row["icc_whole"] = spearman_brown(found.icc) if whole else np.nan
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -305,7 +311,6 @@ def _multiverse(
     study: Study,
     chosen: Sequence[NetworkChoice],
     declared: Sequence[PersonNetworks],
-    sessions: pd.DataFrame,
     metrics: Sequence[str],
     n_procs: int,
 ) -> pd.DataFrame:
@@ -350,30 +355,24 @@ def _compare(study: Study, sessions: pd.DataFrame, metrics: Sequence[str]) -> Co
 
 def _page(
     study: Study,
-    loaded: Loaded,
-    sessions: pd.DataFrame,
+    source: str,
+    tables: Tables,
     compared: Comparison | None,
-    many: pd.DataFrame,
-    reliability: pd.DataFrame,
-    change: pd.DataFrame,
-    excluded: Sequence[Mapping[str, str]],
     notes: Sequence[str],
 ) -> None:
     from petfmri.commands.overview import write_overview
     from petfmri.reports.networks_page import networks_page, verdict
 
-    folder = group_folder(study, "networks")
+    folder, sessions = group_folder(study, "networks"), tables["sessions"][0]
+    shown = ("multiverse", "reliability", "fc_change", "excluded")
     networks_page(
         sessions,
         study=study.name,
-        source=loaded.source,
+        source=source,
         compared=compared,
-        multiverse=many,
-        reliability=reliability,
-        fc_change=change,
-        excluded=pd.DataFrame(excluded),
-        notes=[*loaded.notes, *notes],
+        notes=notes,
         primary=study.primary,
+        **{name: tables[name][0] for name in shown},
     ).save(folder / "networks.html")
     write_text(verdict(sessions, compared, study.primary) + "\n", folder / "verdict.txt")
     if (group_folder(study) / "sessions.tsv").exists():

@@ -76,7 +76,7 @@ def networks_page(
     else:
         for family in FAMILIES:
             family_section(page, family, compared.comparisons, compared.changes)
-    if multiverse["choice"].nunique() > 1:
+    if len(set(multiverse["choice"])) > 1:
         _multiverse(page, multiverse, primary)
     if not fc_change.empty:
         page.section("How far did connectivity move?").text(

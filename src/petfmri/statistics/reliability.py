@@ -77,8 +77,8 @@ def icc(values: FloatArray) -> Reliability:
     df = (a + b) ** 2 / (a**2 / (k - 1) + b**2 / ((n - 1) * (k - 1)))
     f_low, f_high = stats.f.ppf(0.975, n - 1, df), stats.f.ppf(0.975, df, n - 1)
     other = k * msc + (k * n - k - n) * mse
-    low = n * (msr - f_low * mse) / (f_low * other + n * msr)
-    high = n * (f_high * msr - mse) / (other + n * f_high * msr)
+    low = n * (msr / f_low - mse) / (other + n * msr / f_low)  # F may be infinite
+    high = n * (msr - mse / f_high) / (other / f_high + n * msr)
     return Reliability(float(rho), float(low), float(high), n, k)
 
 
