@@ -107,8 +107,8 @@ def measure_times() -> None:
     ours = partial(parcel_series, data, labels.ravel(), INDEX)
     in_memory = least_cpu_s(5, theirs, ours, ours, ours)
     del theirs, ours, data, image
-    from_file = least_cpu_s(3, lambda: masked(ATLAS, RUN), streamed, streamed, turned)
-    print(in_memory[0], min(in_memory[1:]), from_file[0], min(from_file[1:3]), from_file[3])
+    from_file = least_cpu_s(4, lambda: masked(ATLAS, RUN), streamed, streamed, streamed, turned)
+    print(in_memory[0], min(in_memory[1:]), from_file[0], min(from_file[1:4]), from_file[4])
 
 
 def measure_memory() -> None:

@@ -155,7 +155,8 @@ def stream_parcel_series(
             matrix = ParcelMatrix(labels.ravel(order), index, fov, where)
             baseline = _floating(values.ravel(order).take(matrix.voxels, mode="clip"))
             still = np.arange(baseline.size)
-        change = values.ravel(order).take(matrix.voxels, mode="clip") - baseline
+        change = _floating(values.ravel(order).take(matrix.voxels, mode="clip"))
+        change -= baseline
         still = still[change[still] == 0]
         sums.append(np.add.reduceat(change, matrix.starts[:-1]))
         matrix.check_finite(sums[-1], frame, change)
