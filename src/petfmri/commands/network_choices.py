@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -78,9 +78,9 @@ def network_choices(study: Study) -> list[NetworkChoice]:
 
 def described(
     choice: NetworkChoice,
-    people: Sequence[Mapping[str, Mapping[str, object]]],
+    sessions: pd.DataFrame,
     metrics: Sequence[str],
-    roles: tuple[str, str],
+    people: Sequence[str],
     *,
     declared: bool,
 ) -> list[dict[str, object]]:
@@ -89,28 +89,26 @@ def described(
     Parameters
     ----------
     choice : NetworkChoice
-    people : for each person, mapping of session to its metrics
-    metrics : sequence of str
-    roles : (pre, post)
+    sessions : DataFrame
+        participant_id, role, and the metrics that this choice gives.
+    metrics, people : sequence of str
     declared : bool
 
     Returns
     -------
     list of dict
-        Columns as `MULTIVERSE_COLUMNS`; no effect size below 3 persons.
+        Columns as `MULTIVERSE_COLUMNS`; no effect size below 3 persons, no percent where a value
+        before is zero or negative.
     """
     rows = []
-    for metric in metrics:
-        values = pd.DataFrame(
-            [[person.get(role, {}).get(metric, np.nan) for role in roles] for person in people],
-            columns=["pre", "post"],
-            dtype=float,
-        ).dropna()
+    for metric in [name for name in metrics if name in sessions]:
+        values = sessions.pivot_table(index="participant_id", columns="role", values=metric)
+        values = values.reindex(columns=["pre", "post"]).dropna()
         pre, post = (float(values[role].mean()) for role in ("pre", "post"))
         row = {"metric": metric, "choice": choice.label, "declared": declared}
         row |= {"n": len(values), "lost": len(people) - len(values), "pre": pre, "post": post}
-        row |= {"change": post - pre, "percent": 100 * (post - pre) / abs(pre) if pre else np.nan}
-        rows.append({**row, **_effect(values)})
+        ratio = 100 * (post - pre) / pre if (values["pre"] > 0).all() else np.nan
+        rows.append({**row, "change": post - pre, "percent": ratio, **_effect(values)})
     return rows
 
 

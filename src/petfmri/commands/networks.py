@@ -106,7 +106,7 @@ def networks(study: Study, *, n_procs: int = 1, maps: bool = True) -> list[str]:
     rois = list(study.regions_of_interest)
     metrics = network_columns(sessions, sorted(set(loaded.atlas["network"])), rois)
     metrics += [metric.name for metric in GRADIENT_METRICS if metric.name in sessions]
-    many = _multiverse(study, chosen, results, metrics, n_procs)
+    many = _multiverse(study, chosen, sessions, metrics, n_procs)
     compared = _compare(study, sessions, metrics)
     before = f"ses-{study.sessions.pre}"
     tables = {
@@ -173,7 +173,10 @@ def _sessions(
             rows.append({**who, **found.row, "atlas": loaded.name})
             matrices.append(found.connectivity)
     gradients, notes = _gradients(matrices, loaded.atlas)
-    table = pd.DataFrame([{**row, **more} for row, more in zip(rows, gradients, strict=True)])
+    table = pd.DataFrame(
+        [{**row, **more} for row, more in zip(rows, gradients, strict=True)],
+        columns=None if rows else ["participant_id", "session_id", "role", "n_frames"],
+    )
     unequal = incomparable(table, study.name)
     if unequal:
         raise DatasetError.of(unequal)
@@ -186,6 +189,8 @@ def _gradients(
     """Measure the principal gradient of every session, all aligned to one template."""
     cortex = (atlas["structure"] == "cortex").to_numpy()
     labels = atlas["network"][cortex].tolist()
+    if not matrices:
+        return [], []
     try:
         found = aligned_gradients([fisher_z(r[np.ix_(cortex, cortex)]) for r in matrices], labels)
     except PetfmriError as error:
@@ -310,27 +315,24 @@ def reliability_table(
 def _multiverse(
     study: Study,
     chosen: Sequence[NetworkChoice],
-    declared: Sequence[PersonNetworks],
+    declared: pd.DataFrame,
     metrics: Sequence[str],
     n_procs: int,
 ) -> pd.DataFrame:
     """Describe the change of every metric by every choice, the declared one first."""
-    roles = (f"ses-{study.sessions.pre}", f"ses-{study.sessions.post}")
+    people = sorted(set(declared["participant_id"]))
     loaded: dict[str | AtlasFiles, Loaded] = {}
     rows = []
     for number, choice in enumerate(chosen):
-        results = declared
+        sessions = declared
         if number:
             if choice.atlas not in loaded:
                 loaded[choice.atlas] = load_runs(study, choice.atlas)
-            results = _measured(study, loaded[choice.atlas], choice, n_procs, whole=False)
-        people: list[Mapping[str, Mapping[str, object]]] = [
-            {name: found.row for name, found in result.measured.items()} for result in results
-        ]
-        kept = [
-            metric for metric in metrics if any(metric in s for p in people for s in p.values())
-        ]
-        rows += described(choice, people, kept, roles, declared=number == 0)
+            mine = loaded[choice.atlas]
+            sessions, _ = _sessions(
+                study, mine, _measured(study, mine, choice, n_procs, whole=False)
+            )
+        rows += described(choice, sessions, metrics, people, declared=number == 0)
     return pd.DataFrame(rows)
 
 
@@ -364,6 +366,7 @@ def _page(
     from petfmri.reports.networks_page import networks_page, verdict
 
     folder, sessions = group_folder(study, "networks"), tables["sessions"][0]
+    ran = (group_folder(study) / "sessions.tsv").exists()
     shown = ("multiverse", "reliability", "fc_change", "excluded")
     networks_page(
         sessions,
@@ -373,7 +376,8 @@ def _page(
         notes=notes,
         primary=study.primary,
         **{name: tables[name][0] for name in shown},
+        overview=ran,
     ).save(folder / "networks.html")
     write_text(verdict(sessions, compared, study.primary) + "\n", folder / "verdict.txt")
-    if (group_folder(study) / "sessions.tsv").exists():
+    if ran:
         write_overview(study)

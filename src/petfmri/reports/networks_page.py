@@ -41,6 +41,7 @@ def networks_page(
     excluded: pd.DataFrame,
     notes: Sequence[str],
     primary: str,
+    overview: bool = True,
 ) -> Page:
     """Assemble the page.
 
@@ -55,12 +56,14 @@ def networks_page(
     notes : sequence of str
     primary : str
         The declared outcome.
+    overview : bool
+        Whether there is an overview to link to.
     """
     page = Page(
         "Did networks desynchronize?",
         study,
         verdict(sessions, compared, primary),
-        [("Overview", "../../index.html")],
+        [("Overview", "../../index.html")] if overview else [],
     )
     told = [_settings(sessions, source), *notes, *(compared.notes if compared else ())]
     page.section("What these numbers rest on").bullets(told)
@@ -121,6 +124,11 @@ def _settings(sessions: pd.DataFrame, source: str) -> str:
         text += (
             f" Denoising: {values['strategy']}, {values['low_hz']:g} to {values['high_hz']:g} Hz, "
             f"censored: {values['censoring']}."
+        )
+    else:
+        text += (
+            f" Cleaned before petfmri read them ({values['strategy']}). Kuramoto order and "
+            "metastability presume series of a narrow band, such as 0.01 to 0.1 Hz."
         )
     return text
 
