@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from petfmri.errors import Problem
-from petfmri.study.bids import Scan
+from petfmri.study.bids import Participant, Scan
 from petfmri.study.check_images import Image, constant_problems
 from petfmri.study.check_pet import number
 
@@ -51,6 +51,26 @@ def sidecar_problems(scan: Scan) -> list[Problem]:
             "no such field" if value is None else f"{value!r}{', which looks like ms' * in_ms}",
             f"{REPETITION_S[0]:g} to {REPETITION_S[1]:g} s",
             f"write {seconds / 1000:g}" if in_ms and seconds else "add it from the scan protocol",
+        )
+    ]
+
+
+def sampling(person: Participant) -> list[Problem]:
+    """Check that all runs of a person have one repetition time, without which none compare."""
+    seconds = {
+        scan.path.name: value
+        for session in person.sessions
+        for scan in session.bold
+        if (value := number(scan.sidecar.get("RepetitionTime"))) is not None
+    }
+    if len(set(seconds.values())) < 2:
+        return []
+    return [
+        Problem(
+            f"{person.id}: RepetitionTime",
+            ", ".join(f"{value:g} s in {name}" for name, value in seconds.items()),
+            "one: connectivity measured at different sampling rates is not comparable",
+            "correct the sidecars, or leave out the runs that differ",
         )
     ]
 

@@ -65,6 +65,7 @@ def check_cohort(
         *_pairs(cohort),
         *(problem for person in cohort.participants for problem in _completeness(person)),
         *_one_tracer(cohort),
+        *(problem for person in cohort.participants for problem in check_bold.sampling(person)),
     ]
     for (kind, scan, person), image in zip(scans, images, strict=True):
         problems += _scan_problems(kind, scan, person, image, window_s, bold)
