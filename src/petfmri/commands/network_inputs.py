@@ -345,7 +345,11 @@ def _of_fmriprep(study: Study, atlas: str | AtlasFiles) -> Loaded:
         values = _template_map(study.connectivity.sv2a, image)
         people = [replace(person, sv2a=values) for person in people]
     return Loaded(
-        people, image.table, bids_label(image.name), SOURCES["fmriprep"], [str(note) for note in notes]
+        people,
+        image.table,
+        bids_label(image.name),
+        SOURCES["fmriprep"],
+        [str(note) for note in notes],
     )
 
 

@@ -374,7 +374,7 @@ def every_fit(
     return figure
 
 
-def multiverse(table: pd.DataFrame, *, title: str) -> Figure:
+def multiverse(table: pd.DataFrame, *, title: str, value: str = "percent") -> Figure:
     """Draw the change by every choice, ordered by its size.
 
     Parameters
@@ -382,13 +382,15 @@ def multiverse(table: pd.DataFrame, *, title: str) -> Figure:
     table : DataFrame
         Columns choice, measure, declared, percent, g, g_low, g_high.
     title : str
+    value : "percent" or "change"
+        What is drawn beside g; change in the unit of the measure.
     """
-    rows = table.dropna(subset=["g"]).sort_values("percent")
+    rows = table.dropna(subset=["g"]).sort_values(value)
     figure, (left, right) = _axes(2, width=4.6, height=1.2 + 0.26 * len(rows))
     height = np.arange(len(rows))
     for y, row in zip(height, rows.itertuples()):
         color, fill = (ORANGE, ORANGE) if row.declared else (GREY, "white")
-        left.plot(row.percent, y, "o", color=color, mfc=fill, ms=6)
+        left.plot(getattr(row, value), y, "o", color=color, mfc=fill, ms=6)
         right.plot([row.g_low, row.g_high], [y, y], color=color, lw=1.5)
         right.plot(row.g, y, "o", color=color, mfc=fill, ms=6)
     for ax in (left, right):
@@ -397,7 +399,7 @@ def multiverse(table: pd.DataFrame, *, title: str) -> Figure:
     labels = [f"{row.choice} ({row.measure})" for row in rows.itertuples()]
     left.set_yticks(height, labels, fontsize=8)
     right.set_yticks([])
-    left.set_xlabel("mean change (%)")
+    left.set_xlabel("mean change (%)" if value == "percent" else "mean change")
     right.set_xlabel("Hedges g (95 % interval)")
     left.set_title(title, fontsize=10, loc="left")
     return figure

@@ -143,7 +143,9 @@ def _multiverse(page: Page, multiverse: pd.DataFrame, primary: str) -> None:
         rows = multiverse[multiverse["metric"] == metric].dropna(subset="g")
         if not rows.empty:
             section.figure(
-                figures.multiverse(rows.rename(columns={"metric": "measure"}), title=metric),
+                figures.multiverse(
+                    rows.rename(columns={"metric": "measure"}), title=metric, value="change"
+                ),
                 caption=f"Change of {metric} by every choice, and Hedges g with its 95 % interval.",
                 alt=f"Change of {metric} by {len(rows)} choices",
             )
