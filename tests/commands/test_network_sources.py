@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from tests.bold.test_denoise import confound_frame
 
 from petfmri.cli import main
 from petfmri.networks.connectivity import correlate
 from petfmri.study.files import read_table
-from tests.bold.test_denoise import confound_frame
 
 NETWORKS = ["Default"] * 9 + ["SomMot"] * 9
 NAMES = [f"{network}_{k}" for k, network in enumerate(NETWORKS)]
@@ -72,8 +72,8 @@ def write_fmriprep(root, rng, orientation):
         nib.save(image, f"{space}_desc-preproc_bold.nii.gz")
         mask = nib.Nifti1Image((data[..., 0] > 700).astype(np.uint8), turned)
         nib.save(mask, f"{space}_desc-brain_mask.nii.gz")
-        with open(f"{space}_desc-preproc_bold.json", "w") as file:
-            json.dump({"RepetitionTime": TR_S}, file)
+        steps = func / f"{stem.name}_space-MNI152NLin2009cAsym_desc-preproc_bold.json"
+        steps.write_text(json.dumps({"RepetitionTime": TR_S}))
         confound_frame(rng, N_FRAMES).to_csv(
             f"{stem}_desc-confounds_timeseries.tsv", sep="\t", index=False, na_rep="n/a"
         )
