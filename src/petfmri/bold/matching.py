@@ -8,10 +8,12 @@ import numpy as np
 
 from petfmri.typing import BoolArray
 
+SEED = 1  # of every table that this package writes, so that two calls agree
+
 Chosen = list[tuple[int, BoolArray]]
 
 
-def matched_frames(sessions: Sequence[Sequence[BoolArray]], *, seed: int) -> list[Chosen]:
+def matched_frames(sessions: Sequence[Sequence[BoolArray]], *, seed: int = SEED) -> list[Chosen]:
     """Cut the sessions of one person to the same runs and the same number of frames.
 
     NGSC, correlations' noise and whatever rests on them move with the number of frames and of

@@ -10,7 +10,7 @@ import pandas as pd
 
 from petfmri.bold.censoring import kept_frames
 from petfmri.bold.denoise import Cleaning, Denoised, clean, require_kept
-from petfmri.bold.matching import Chosen, matched_frames
+from petfmri.bold.matching import SEED, Chosen, matched_frames
 from petfmri.bold.pooling import pool_runs
 from petfmri.errors import DenoisingError, ExcludedRunError
 from petfmri.typing import BoolArray, FloatArray
@@ -80,7 +80,7 @@ class Sessions:
 
 
 def clean_sessions(
-    sessions: Mapping[str, Sequence[Run]], cleaning: Cleaning, *, seed: int
+    sessions: Mapping[str, Sequence[Run]], cleaning: Cleaning, *, seed: int = SEED
 ) -> Sessions:
     """Clean the sessions of one person on equal terms.
 

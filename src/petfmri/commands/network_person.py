@@ -30,8 +30,6 @@ class Options:
     networks : tuple of str
         Only these; empty: all of the atlas.
     rois : mapping of name to region names
-    seed : int
-        Of the rule that makes sessions equal.
     partial : bool
         Whether partial correlations are wanted, too.
     roles : (pre, post)
@@ -41,7 +39,6 @@ class Options:
     cleaning: Cleaning
     networks: tuple[str, ...] = ()
     rois: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    seed: int = 1
     partial: bool = False
     roles: tuple[str, str] = ("ses-pre", "ses-post")
 
@@ -91,7 +88,7 @@ def person_networks(
     whole : bool
         False: the metrics only, for a multiverse.
     """
-    found = clean_sessions(sessions, options.cleaning, seed=options.seed)
+    found = clean_sessions(sessions, options.cleaning)
     if not found.sessions:
         return PersonNetworks({}, found.excluded, {})
     given = {

@@ -56,7 +56,7 @@ class _OfRuns(Step):
                     dummy,
                 )
             )
-        found = clean_sessions(sessions, Cleaning.of(self.inputs.cleaning), seed=1)
+        found = clean_sessions(sessions, Cleaning.of(self.inputs.cleaning))
         lost = [name for name in sessions if name not in found.sessions]
         if lost:
             raise ExcludedRunError(

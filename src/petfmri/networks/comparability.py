@@ -15,7 +15,10 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = {
     "atlas": {"Description": "Parcellation"},
     "n_parcels": {"Description": "Parcels with a signal in all sessions of the person"},
     "missing_parcels": {"Description": "Parcels left out of all sessions of the person"},
-    "n_frames": {"Description": "Frames that the metrics are computed of, equal for the sessions"},
+    "n_frames": {
+        "Description": "Frames that the metrics are computed of: in every session of the person as "
+        "many consecutive kept frames of each run, from a start that is drawn with seed 1"
+    },
     "tr_s": {"Description": "Repetition time", "Units": "s"},
     "strategy": {"Description": "Denoising strategy"},
     "global_signal": {"Description": "Whether the global signal was regressed out"},
