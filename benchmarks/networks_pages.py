@@ -20,9 +20,9 @@ runs are aligned to one template. "Runs apart" is run 03 minus run 01 under one 
 
 What this can show: the metrics run on real data from the file to the table, and how large a
 difference between two scans of one person is. {n_beyond} of {n} metrics differ between the
-conditions by more than the runs differ within either ({beyond}); the others do not, among them most of
-those whose direction agrees with published group results (complexity up, Siegel 2024, psilocybin;
-principal gradient flatter, Girn 2022, LSD).
+conditions by more than the runs differ within either ({beyond}). The others do not, NGSC and the
+principal gradient among them, although their direction is that of published groups (complexity up
+on psilocybin, Siegel 2024; principal gradient flatter on LSD, Girn 2022).
 
 What it cannot show: that LSD did it. It is one person, one dose and one order of two days, and two
 runs of one day lie closer together than two days do, so they are too small a yardstick. There is no
@@ -37,13 +37,15 @@ confounds that come with it, columns 7 to 12 are rotations and translations (col
 their differences, exactly), and the first six are taken for tissue components. Framewise
 displacement is computed of the motion; scrubbed: above 0.3 mm, with one frame after. The global
 signal is not among the confounds, so that strategies with it are not possible. Band 0.01 to 0.1 Hz.
-Each cell: first half, second half.
+Effective degrees of freedom are fewest without regressors, because the filter amplifies two slow
+patterns at the ends of a run, which regressors damp. Each cell: first half, second half.
 
 {table}
 
 What this can show: how far the strategy moves a metric in one person, and that the halves of one run
-differ by far more: in the second half everything is connected with everything unless components
-are regressed out, as in a person who grows drowsy or moves. What it cannot show: which strategy is
+may differ by more: in the second half networks are far more connected with one another, a little
+less so where components are regressed out. That is the size of change that drowsiness or motion
+make without any drug. What it cannot show: which strategy is
 right, because there is no truth here, nor how reliable a metric is, which takes many people
 (`petfmri.statistics.reliability`).
 """
