@@ -25,7 +25,7 @@ from petfmri.statistics.prepost import Comparison, compare
 
 STRENGTHS, PEOPLE, FRAMES = (0.2, 0.4, 0.6, 0.8, 1.0), 20, 300
 LOOKED_AT = ("segregation", "between_fc_Default_SomMot")
-STUDIES, NULL_FRAMES, EVERY = 1000, 150, 4
+STUDIES, NULL_FRAMES, EVERY = 2000, 150, 4
 TESTED = ("segregation", "ngsc", "between_fc_Default_SomMot")
 CORE = [metric.name for metric in METRICS]
 
@@ -114,7 +114,7 @@ def null_studies() -> Iterator[Bar]:
     for name, values in zip((*TESTED, "any of the core family, corrected"), p.T, strict=True):
         rate = 100 * float(np.mean(values < 0.05))
         yield holds(
-            f"{STUDIES} studies of n = {PEOPLE} without change: p < .05, {name}",
+            f"{STUDIES:,} studies of n = {PEOPLE} without change: p < .05, {name}",
             f"{rate:.1f} %", "3.5 to 6.5 %", 3.5 <= rate <= 6.5,
         )  # fmt: skip
 
