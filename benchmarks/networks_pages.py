@@ -37,8 +37,8 @@ confounds that come with it, columns 7 to 12 are rotations and translations (col
 their differences, exactly), and the first six are taken for tissue components. Framewise
 displacement is computed of the motion; scrubbed: above 0.3 mm, with one frame after. The global
 signal is not among the confounds, so that strategies with it are not possible. Band 0.01 to 0.1 Hz.
-Effective degrees of freedom are fewest without regressors, because the filter amplifies two slow
-patterns at the ends of a run, which regressors damp. Each cell: first half, second half.
+Of whole halves, effective degrees of freedom are fewest without regressors: the filter amplifies two
+slow patterns at the ends of a run, which regressors damp. Each cell: first half, second half.
 
 {table}
 
