@@ -133,7 +133,7 @@ def burst_bias() -> Iterator[Bar]:
         moved, away = np.array([_bias_of_run(share, run) for run in range(RUNS)]).transpose(
             1, 2, 0, 3
         )
-        case = f"15 % in bursts, spikes of 6 SD ({share:.0%} shared), {RUNS} runs: r"
+        case = f"15 % in bursts, spikes of 6 SD ({100 * share:.0f} % shared), {RUNS} runs: r"
         yield at_most(f"{case}, bias by the spikes, petfmri", abs(moved[0].mean()), 0.002)
         yield holds(f"{case}, bias by the spikes, nilearn", f"{moved[1].mean():+.4f}", "-", True)
         largest = " and ".join(f"{np.abs(one).max():.3f}" for one in moved)
@@ -210,7 +210,7 @@ def speed() -> Iterator[Bar]:
         [sys.executable, __file__], check=True, capture_output=True, text=True, env=one
     ).stdout
     build, apply, theirs, error, error_r = map(float, told.split())
-    name = f"{VOXELS} voxels x {FRAMES}, {CONFOUNDS} confounds, band-pass, scrub"
+    name = f"{VOXELS:,} voxels x {FRAMES}, {CONFOUNDS} confounds, band-pass, scrub"
     yield holds(f"{name}: CPU of building, applying", f"{build:.3f}, {apply:.3f} s", "-", True)
     ratio = theirs / (build + apply)
     yield holds(

@@ -194,7 +194,10 @@ def exact_gradients() -> Iterator[Bar]:
         r = [abs(np.corrcoef(a, b)[0, 1]) for a, b in zip(found.values.T, values.T, strict=True)]
         name = f"gradients of {n} parcels against a dense solve"
         yield holds(
-            f"{name}: smallest |r| of 10", f"1 - {1 - min(r):.1e}", ">= 0.99999", min(r) >= 0.99999
+            f"{name}: smallest absolute r of 10",
+            f"1 - {1 - min(r):.1e}",
+            ">= 0.99999",
+            min(r) >= 0.99999,
         )
         yield at_most(f"{name}: eigenvalues", np.abs(found.eigenvalues - eigenvalues).max(), 1e-6)
         labels = (["SomMot"] * (n // 2)) + ["Default"] * (n - n // 2)
