@@ -356,7 +356,7 @@ class Study(_Section):
     primary: str = Field(
         "",
         description="one outcome, declared before looking; unset: the PET measure in the PCC, or "
-        "ngsc where there is no PET",
+        "none where there is no PET",
     )
     inference: Inference = Inference()
     prediction: Prediction = Prediction()
@@ -369,7 +369,7 @@ class Study(_Section):
         if not isinstance(data, dict) or data.get("primary"):
             return data
         if not data.get("bids") and _has_series(data):
-            return {**data, "primary": "ngsc"}
+            return data  # nothing is primary unless it is declared
         try:
             outcome = Pet.model_validate(data.get("pet") or {}).outcome
         except ValidationError:  # told with all other problems

@@ -8,6 +8,7 @@ from petfmri.bold.denoise import Cleaning
 from petfmri.bold.matching import matched_frames
 from petfmri.bold.sessions import Run, clean_sessions
 from petfmri.errors import DenoisingError
+from petfmri.networks.ngsc import ngsc
 
 
 def frames(n, censored=()):
@@ -22,14 +23,14 @@ def test_sessions_get_the_same_runs_and_frames():
     (first, second) = matched_frames([pre, post], seed=1)
     assert [run for run, _ in first] == [1, 2]  # those with most frames, in order
     assert [run for run, _ in second] == [0, 1]
-    for k in range(2):
-        assert first[k][1].sum() == second[k][1].sum()
-    assert [int(kept.sum()) for _, kept in second] == [80, 60]
+    for k, n_kept in enumerate((78, 60)):
+        lines = [chosen[k][1] for chosen in (first, second)]
+        places = [np.flatnonzero(kept) - kept.argmax() for kept in lines]
+        assert places[0].size in (n_kept, n_kept + 2)  # the pair censored may fall outside
+        np.testing.assert_array_equal(places[0], places[1])  # the same frames, not only as many
     for session, chosen in ((pre, first), (post, second)):
         for run, kept in chosen:
             assert not np.any(kept & ~session[run])
-            places = np.flatnonzero(kept[session[run]])
-            np.testing.assert_array_equal(np.diff(places), 1)
 
 
 def test_the_window_depends_on_the_seed_alone():
@@ -62,6 +63,8 @@ def test_both_sessions_are_cleaned_of_as_many_frames_and_regressors(rng):
     assert pre.frames_kept == post.frames_kept == 220
     assert pre.n_regressors == post.n_regressors
     assert pre.df_effective == pytest.approx(post.df_effective, rel=0.15)  # 1.6 times, if uncut
+    np.testing.assert_array_equal(pre.times, post.times)
+    assert found.sessions["pre"].circumstances["frames_kept"] == 300
     np.testing.assert_array_equal(np.diff(pre.times), 1)
     assert not found.excluded
 
@@ -101,7 +104,8 @@ def test_clean_series_are_only_cut(rng):
     pre = found.sessions["pre"].denoised
     r = np.corrcoef(runs[0].series[pre.kept].T)
     np.testing.assert_allclose(np.corrcoef(pre.series.T), r, atol=1e-12)
-    assert (pre.frames_kept, pre.mean_fd, pre.n_regressors) == (150, 0.2, 0)
+    assert (pre.frames_kept, pre.mean_fd) == (150, 0.2)
+    assert np.isnan([pre.df_effective, pre.n_regressors]).all()  # not known
 
 
 def test_refuses_two_repetition_times(rng):
@@ -110,26 +114,51 @@ def test_refuses_two_repetition_times(rng):
         clean_sessions({"a": [Run("pre", slow[0].series, 2.0)], "b": slow}, Cleaning(), seed=1)
 
 
-def test_the_guard_removes_the_bias_of_unequal_frames(rng):
-    """NGSC of one noise: 0.02 apart with 300 and 150 frames, 0.003 once they are equal."""
-    from petfmri.networks.ngsc import ngsc
+def noise_of(rng, n, scrubbed):
+    """Six courses of 40 parcels under noise; a share of the frames in bursts of one to four."""
+    series = 1000 + rng.normal(size=(n, 6)) @ rng.normal(size=(6, 40))
+    series += 2 * rng.normal(size=(n, 40))
+    table, fd = confound_frame(rng, n), np.full(n, 0.1)
+    while np.mean(fd > 0.5) < scrubbed:
+        start = rng.integers(0, n)
+        fd[start : start + rng.integers(1, 5)] = 1.0
+    return series, table.assign(framewise_displacement=fd)
 
-    differences = {"as they are": [], "guarded": []}
-    for _ in range(12):
+
+@pytest.mark.parametrize(("frames", "scrubbed"), [((300, 150), 0.0), ((300, 300), 0.3)])
+def test_the_guard_removes_the_bias_of_unequal_frames(rng, frames, scrubbed):
+    """NGSC of one noise, shorter or scrubbed afterwards: 0.02 apart, 0.005 once made equal."""
+    differences: dict[str, list[float]] = {"as they are": [], "guarded": []}
+    ratios = []
+    cleaning = Cleaning("24P", minimum_kept_s=60, minimum_df=1)
+    for _ in range(16):
         sessions = {}
-        for name, n in (("pre", 300), ("post", 150)):
-            latent = rng.normal(size=(n, 6)) @ rng.normal(size=(6, 40))
-            series = 1000 + latent + 2 * rng.normal(size=(n, 40))
-            table = confound_frame(rng, n)
+        for name, n, share in zip(("pre", "post"), frames, (0.0, scrubbed)):
+            series, table = noise_of(rng, n, share)
             sessions[name] = [Run(name, series, 2.0, table)]
-        cleaning = Cleaning("24P", minimum_kept_s=60, minimum_df=1)
         apart = {
-            name: clean_sessions({name: runs}, cleaning, seed=1).sessions[name]
+            name: clean_sessions({name: runs}, cleaning).sessions[name]
             for name, runs in sessions.items()
         }
-        equal = clean_sessions(sessions, cleaning, seed=1).sessions
+        equal = clean_sessions(sessions, cleaning).sessions
+        df = [equal[name].denoised.df_effective for name in ("pre", "post")]
+        ratios.append(df[0] / df[1])
         for kind, found in (("as they are", apart), ("guarded", equal)):
             values = [ngsc(found[name].denoised.series) for name in ("pre", "post")]
             differences[kind].append(values[0] - values[1])
-    assert abs(np.mean(differences["as they are"])) > 0.02
+    assert np.mean(ratios) == pytest.approx(1, abs=0.06)
+    assert abs(np.mean(differences["as they are"])) > 0.012
     assert abs(np.mean(differences["guarded"])) < 0.005
+
+
+def test_sessions_that_share_too_little_time_are_not_compared(rng):
+    """Half of each is censored, never the same frames: nothing in common."""
+    early, late = session(rng, 300), session(rng, 300, name="sub-01 ses-post")
+    early[0].confounds.loc[150:, "framewise_displacement"] = 0.9
+    late[0].confounds.loc[1:149, "framewise_displacement"] = 0.9
+    late[0].confounds.loc[0, "framewise_displacement"] = 0.1
+    cleaning = Cleaning("24P", minimum_kept_s=200)
+    found = clean_sessions({"pre": early, "post": late}, cleaning)
+    assert len(found.sessions) == 1
+    (reason,) = found.excluded.values()
+    assert "kept in common with the other session; expected at least 200 s" in reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -92,10 +93,45 @@ def test_a_multiverse_shows_every_choice_beside_the_declared(tmp_path, rng):
     rows = found[found["metric"] == "segregation"]
     assert len(rows) == 8
     assert rows["declared"].astype(str).str.lower().tolist() == ["true", *["false"] * 7]
-    assert rows["choice"].iloc[0] == "24P, scrubbed, Schaefer200"
+    assert rows["choice"].iloc[0] == "24P, scrubbed, parcels"
     assert (rows["change"] < 0).all()
     assert rows["g"].notna().all()
-    assert "36P, all frames, Schaefer200" in set(rows["choice"])
+    assert "36P, all frames, parcels" in set(rows["choice"])
+
+
+def test_a_choice_that_loses_everybody_is_still_told(tmp_path, rng):
+    study = write_study(
+        tmp_path, rng, people=3, multiverse={"scrub": [False, True]},
+        bold={"strategy": "24P", "fd_threshold_mm": None},
+    )  # fmt: skip
+    for path in tmp_path.glob("*_confounds.tsv"):
+        moved = read_table(path)
+        moved["framewise_displacement"] = 2.0
+        moved.to_csv(path, sep="\t", index=False, na_rep="n/a")
+    assert main(["networks", str(study), "--n-procs", "1"]) == 0
+    rows = table(tmp_path, "multiverse").set_index(["metric", "choice"]).loc["ngsc"]
+    assert rows["n"].to_dict() == {"24P, all frames, parcels": 3, "24P, scrubbed, parcels": 0}
+    assert rows["lost"].tolist() == [0, 3]
+    page = (tmp_path / "out/group/networks/networks.html").read_text()
+    assert "With 24P, scrubbed, parcels, left out: sub-01 ses-pre, run 1" in page
+
+
+def test_persons_are_not_told_apart_by_the_length_of_their_scans(tmp_path, rng):
+    """One noise for all, 130 to 300 frames: reliability near 0, over equally many frames."""
+    study, mixing = (
+        write_study(tmp_path, rng, people=8, raw=False),
+        rng.normal(size=(4, len(NAMES))),
+    )
+    for person, n in enumerate((130, 150, 170, 190, 220, 250, 280, 300), 1):
+        for session in ("pre", "post"):
+            shared = rng.normal(size=(n, 4)) @ mixing
+            pd.DataFrame(shared + 2 * rng.normal(size=shared.shape), columns=NAMES).to_csv(
+                tmp_path / f"sub-{person:02d}_ses-{session}_run-1_ts.tsv", sep="\t", index=False
+            )
+    assert main(["networks", str(study), "--n-procs", "2"]) == 0
+    found = table(tmp_path, "reliability").set_index("metric").loc["ngsc"]
+    assert (found["n"], found["frames"]) == (8, 65)
+    assert found["icc_low"] < 0.2
 
 
 def test_runs_with_too_little_left_are_listed_not_measured(tmp_path, rng, capsys):
@@ -135,6 +171,74 @@ def test_everything_that_cannot_be_done_is_said_at_once(tmp_path, rng, capsys):
         "connectivity.sv2a: found own",
     ):
         assert part in said
+
+
+def test_names_that_refer_to_nothing_are_errors(tmp_path, rng, capsys):
+    study = write_study(
+        tmp_path, rng, people=1, primary="ngscc", networks=["Default", "SomMot", "Visual"],
+        regions_of_interest={"Core": ["Deflt_*"]}, multiverse={"strategy": ["24P", "32P"]},
+    )  # fmt: skip
+    for path in tmp_path.glob("*_confounds.tsv"):
+        read_table(path).drop(columns="csf").to_csv(path, sep="\t", index=False, na_rep="n/a")
+    assert main(["networks", str(study)]) == 2
+    said = capsys.readouterr().err
+    for part in (
+        "networks: found Visual", "regions_of_interest.Core: found no region like Deflt_*",
+        "primary: found ngscc", "sub-01 ses-pre, run 1: 32P: confounds: found no column csf",
+        "sub-01 ses-post, run 1: 32P",
+    ):  # fmt: skip
+        assert part in said, part
+    assert not (tmp_path / "out").exists()
+
+
+def test_parcels_without_a_network_are_subcortex_or_an_error(tmp_path, rng, capsys):
+    study = write_study(tmp_path, rng, people=1, raw=False)
+    parcels = pd.DataFrame({"name": NAMES, "network": NETWORKS, "structure": "cortex"})
+    parcels.loc[40:, ["network", "structure"]] = ["n/a", "subcortex"]
+    parcels.to_csv(tmp_path / "parcels.tsv", sep="\t", index=False)
+    assert main(["networks", str(study)]) == 0
+    assert set(table(tmp_path, "sessions")["n_parcels"]) == {40}  # metrics are of the cortex
+    parcels.loc[3, "network"] = "n/a"
+    parcels.to_csv(tmp_path / "parcels.tsv", sep="\t", index=False)
+    assert main(["networks", str(study)]) == 2
+    assert f"found no network of {NAMES[3]}" in capsys.readouterr().err
+
+
+def test_results_of_an_earlier_call_go(tmp_path, rng):
+    study = write_study(tmp_path, rng, people=2, raw=False, connectivity={"partial": True})
+    assert main(["networks", str(study)]) == 0
+    for path in tmp_path.glob("sub-02_*"):
+        path.unlink()
+    assert main(["networks", str(study)]) == 0
+    assert not list((tmp_path / "out" / "sub-02").rglob("*.tsv"))
+    assert len(list((tmp_path / "out" / "sub-01").rglob("*partial*.tsv"))) == 2
+
+
+def test_a_repetition_time_that_the_sidecar_contradicts_is_refused(tmp_path, rng, capsys):
+    study = write_study(tmp_path, rng, people=1)
+    (tmp_path / "sub-01_ses-pre_run-1_ts.json").write_text('{"RepetitionTime": 0.8}')
+    assert main(["networks", str(study)]) == 2
+    assert "series.tr_s: found 2 s; expected 0.8 s, as beside" in capsys.readouterr().err
+
+
+def test_an_unknown_displacement_is_no_obstacle_where_nothing_is_censored(tmp_path, rng):
+    study = write_study(tmp_path, rng, people=1, bold={"strategy": "24P", "fd_threshold_mm": None})
+    path = tmp_path / "sub-01_ses-pre_run-1_confounds.tsv"
+    moved = read_table(path)
+    moved.loc[7, "framewise_displacement"] = np.nan
+    moved.to_csv(path, sep="\t", index=False, na_rep="n/a")
+    assert main(["networks", str(study)]) == 0
+    assert table(tmp_path, "sessions")["mean_fd"].isna().tolist() == [True, False]
+
+
+def test_an_error_names_the_person_and_the_session(tmp_path, rng, capsys):
+    study = write_study(tmp_path, rng, people=3, raw=False)
+    path = tmp_path / "sub-02_ses-post_run-1_ts.tsv"
+    series = read_table(path)
+    series[NAMES[5]] = 2 * series[NAMES[4]]
+    series.to_csv(path, sep="\t", index=False)
+    assert main(["networks", str(study), "--n-procs", "1"]) == 2
+    assert "sub-02 ses-post: parcel series: found parcels 4 and 5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from petfmri.bold.censoring import FD, Censoring, finite_column, kept_frames
+from petfmri.bold.censoring import FD, Censoring, kept_frames
 from petfmri.bold.operator import Band, Interpolation, TemporalOperator, temporal_operator
 from petfmri.bold.strategies import regresses_global_signal, strategy_columns
 from petfmri.errors import DenoisingError, ExcludedRunError
@@ -77,7 +77,7 @@ class Denoised:
     df_effective : float
         Independent frames that white noise would be worth; summed over runs.
     n_regressors : int
-        Independent regressors; summed over runs.
+        Independent regressors; summed over runs; NaN where another program took them out.
     mean_fd : float, mm
         From the first to the last kept frame, the censored between them included; NaN where it is
         not known.
@@ -89,7 +89,7 @@ class Denoised:
     kept: BoolArray
     times: IntArray
     df_effective: float
-    n_regressors: int
+    n_regressors: float
     mean_fd: float
     operators: tuple[TemporalOperator, ...] = ()
 
@@ -196,14 +196,13 @@ def clean(
         where=where,
     )
     _check_df(operator, kept, cleaning, where)
-    fd = finite_column(confounds, FD, where, from_frame=line.start) if FD in confounds else None
     return Denoised(
         series=_apply(operator.matrix, series[kept], where),
         kept=kept,
         times=times - times[0],
         df_effective=operator.df_effective,
         n_regressors=operator.n_regressors,
-        mean_fd=float("nan") if fd is None else float(fd[line].mean()),
+        mean_fd=_mean_fd(confounds, line),
         operators=(operator,),
     )
 
@@ -243,6 +242,13 @@ def require_kept(
             f"at least {minimum_s:g} s",
             "leave the run out, or lower the minimum knowing what that means",
         )
+
+
+def _mean_fd(confounds: pd.DataFrame, line: slice) -> float:
+    """Average framewise displacement; NaN where it is not known of every frame."""
+    if FD not in confounds:
+        return float("nan")
+    return float(_without_first_gap(confounds, FD)[line].mean())
 
 
 def _check_lengths(series: FloatArray, confounds: pd.DataFrame, where: str) -> None:

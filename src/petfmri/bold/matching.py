@@ -14,21 +14,23 @@ Chosen = list[tuple[int, BoolArray]]
 
 
 def matched_frames(sessions: Sequence[Sequence[BoolArray]], *, seed: int = SEED) -> list[Chosen]:
-    """Cut the sessions of one person to the same runs and the same number of frames.
+    """Cut the sessions of one person to the same runs and the same frames of each.
 
-    NGSC, correlations' noise and whatever rests on them move with the number of frames and of
-    degrees of freedom as much as with a drug. So frames are chosen first and each session is then
-    cleaned with as many frames and as many confounds as the other:
+    NGSC, the noise of correlations and whatever rests on them move with the degrees of freedom as
+    much as with a drug. These depend on how many frames there are and on how they lie: as many
+    frames scattered over a longer time have more of them. So frames are chosen first, and each
+    session is then cleaned with the same frames of its time line and as many confounds:
 
     1. Every session uses as many runs as the one with the fewest: those with the most kept frames
        (of equals the earlier), in the order of acquisition.
-    2. The k-th runs of all sessions use the same number of kept frames, that of the shortest. They
-       are consecutive kept frames; where the window starts is drawn at random with `seed`.
+    2. The k-th runs of all sessions are cut to one length, that of the shortest from its first to
+       its last kept frame; where the cut starts in a longer one is drawn at random with `seed`.
+    3. A frame that any session has censored there is censored in all.
 
     Parameters
     ----------
     sessions : for each session, for each run, bool array of shape (n_frames,)
-        True for frames that survived censoring.
+        True for frames that survived censoring; at least one in each run.
     seed : int
         Draws depend on it and on the place of session and run, not on other persons.
 
@@ -38,25 +40,35 @@ def matched_frames(sessions: Sequence[Sequence[BoolArray]], *, seed: int = SEED)
 
     Examples
     --------
-    >>> pre, post = np.ones(5, dtype=bool), np.array([True, False, True, True])
-    >>> for ((run, kept),) in matched_frames([[pre], [post]], seed=1):
+    >>> pre, post = np.ones(6, dtype=bool), np.array([True, False, True, True])
+    >>> for ((run, kept),) in matched_frames([[pre], [post]]):
     ...     print(run, kept.astype(int))
-    0 [0 1 1 1 0]
+    0 [0 1 0 1 1 0]
     0 [1 0 1 1]
     """
     n_runs = min(len(runs) for runs in sessions)
     longest = [_longest(runs, n_runs) for runs in sessions]
-    lengths = [
-        min(int(runs[chosen[k]].sum()) for runs, chosen in zip(sessions, longest, strict=True))
-        for k in range(n_runs)
-    ]
-    return [
-        [
-            (run, _window(runs[run], length, np.random.default_rng([seed, number, run])))
-            for run, length in zip(chosen, lengths, strict=True)
+    chosen: list[Chosen] = [[] for _ in sessions]
+    for k in range(n_runs):
+        numbers = [runs[k] for runs in longest]
+        lines = [_line(runs[number]) for runs, number in zip(sessions, numbers, strict=True)]
+        length = min(stop - start for start, stop in lines)
+        starts = [
+            start + int(np.random.default_rng([seed, place, k]).integers(stop - start - length + 1))
+            for place, (start, stop) in enumerate(lines)
         ]
-        for number, (runs, chosen) in enumerate(zip(sessions, longest, strict=True))
-    ]
+        shared = np.all(
+            [
+                runs[number][start : start + length]
+                for runs, number, start in zip(sessions, numbers, starts, strict=True)
+            ],
+            axis=0,
+        )
+        for place, (number, start) in enumerate(zip(numbers, starts, strict=True)):
+            frames = np.zeros(sessions[place][number].size, dtype=bool)
+            frames[start : start + length] = shared
+            chosen[place].append((number, frames))
+    return chosen
 
 
 def _longest(runs: Sequence[BoolArray], n_runs: int) -> list[int]:
@@ -65,9 +77,7 @@ def _longest(runs: Sequence[BoolArray], n_runs: int) -> list[int]:
     return sorted(order[:n_runs])
 
 
-def _window(kept: BoolArray, length: int, rng: np.random.Generator) -> BoolArray:
+def _line(kept: BoolArray) -> tuple[int, int]:
+    """Say where the first kept frame is and where the last one ends."""
     frames = np.flatnonzero(kept)
-    start = int(rng.integers(frames.size - length + 1))
-    chosen = np.zeros(kept.size, dtype=bool)
-    chosen[frames[start : start + length]] = True
-    return chosen
+    return int(frames[0]), int(frames[-1]) + 1

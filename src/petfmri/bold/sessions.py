@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,8 @@ class Run:
         Of a series that is clean; otherwise the confounds tell it.
     kept : bool array of shape (n_frames,), optional
         Of a series that is clean: which frames have not been censored before.
+    missing : mapping of column number to reason
+        Why a parcel has no signal.
     denoising : str
         How a series that is clean was cleaned.
     """
@@ -45,6 +47,7 @@ class Run:
     dummy: int = 0
     mean_fd: float = float("nan")
     kept: BoolArray | None = None
+    missing: Mapping[int, str] = field(default_factory=dict)
     denoising: str = ""
 
 
@@ -58,10 +61,21 @@ class Session:
         Runs pooled.
     used : list of (number of the run, bool array of shape (n_frames,))
         Which frames of which run the series are made of.
+    frames_kept, frames_total : int
+        Of all runs: frames that survived censoring, before sessions were made equal, and frames
+        scanned.
     """
 
     denoised: Denoised
     used: Chosen
+    frames_kept: int = 0
+    frames_total: int = 0
+
+    @property
+    def circumstances(self) -> dict[str, float]:
+        """What may differ between two sessions, and readers want to see."""
+        counts = {"frames_kept": self.frames_kept, "frames_total": self.frames_total}
+        return {**self.denoised.circumstances, **counts}
 
 
 @dataclass(frozen=True)
@@ -86,7 +100,8 @@ def clean_sessions(
 
     A run that is too short after censoring, or has too few degrees of freedom, is left out and
     listed; a session without a run, or with less than `cleaning.minimum_kept_s` in all, is left out
-    with its runs. The others are cut by `matched_frames`, then cleaned and pooled.
+    with its runs. The others are cut by `matched_frames`, then cleaned and pooled. If too little is
+    left in common, the session that kept least is left out.
 
     Parameters
     ----------
@@ -117,9 +132,12 @@ def clean_sessions(
             name: [(list(kept[name])[k], frames) for k, frames in cut]
             for name, cut in zip(kept, chosen, strict=True)
         }
-        done, failed = _cleaned(sessions, used, cleaning)
+        failed = _too_little_in_common(sessions, kept, used, cleaning)
+        done: dict[str, Session] = {}
         if not failed:
-            return Sessions(done, excluded)
+            done, failed = _cleaned(sessions, used, cleaning)
+        if not failed:
+            return Sessions(_counted(done, sessions, cleaning), excluded)
         excluded |= failed  # and once more: the others may now keep more frames
         kept = {
             name: left
@@ -127,6 +145,39 @@ def clean_sessions(
             if (left := {k: m for k, m in runs.items() if sessions[name][k].name not in failed})
         }
     return Sessions({}, excluded)
+
+
+def _too_little_in_common(
+    sessions: Mapping[str, Sequence[Run]],
+    kept: Mapping[str, Mapping[int, BoolArray]],
+    used: Mapping[str, Chosen],
+    cleaning: Cleaning,
+) -> dict[str, str]:
+    """Name the runs of the session that kept least, if what the sessions share is too short."""
+    first = next(iter(used))
+    shared_s = sum(int(frames.sum()) * sessions[first][run].tr_s for run, frames in used[first])
+    if len(used) < 2 or shared_s >= cleaning.minimum_kept_s:
+        return {}
+    least = min(kept, key=lambda name: sum(int(frames.sum()) for frames in kept[name].values()))
+    reason = (
+        f"{shared_s:g} s kept in common with the other session; "
+        f"expected at least {cleaning.minimum_kept_s:g} s"
+    )
+    return {sessions[least][run].name: reason for run in kept[least]}
+
+
+def _counted(
+    done: Mapping[str, Session], sessions: Mapping[str, Sequence[Run]], cleaning: Cleaning
+) -> dict[str, Session]:
+    """Add how many frames were scanned, and how many survived censoring."""
+    return {
+        name: replace(
+            session,
+            frames_kept=sum(int(_censored(run, cleaning).sum()) for run in sessions[name]),
+            frames_total=sum(len(run.series) for run in sessions[name]),
+        )
+        for name, session in done.items()
+    }
 
 
 def _cleaned(
@@ -139,7 +190,7 @@ def _cleaned(
         for number, frames in chosen:
             run = sessions[name][number]
             try:
-                runs.append(_clean(run, frames, cleaning))
+                runs.append(clean_run(run, frames, cleaning))
             except ExcludedRunError as error:
                 failed[run.name] = _reason(error)
         if runs:
@@ -163,7 +214,7 @@ def _usable(
                 share=1 / len(runs),
                 where=run.name,
             )
-            _clean(run, frames, cleaning)  # before the other sessions' frames decide
+            clean_run(run, frames, cleaning)  # before the other sessions' frames decide
         except ExcludedRunError as error:
             excluded[run.name] = _reason(error)
         else:
@@ -185,7 +236,14 @@ def _censored(run: Run, cleaning: Cleaning) -> BoolArray:
     return np.asarray(kept & (np.arange(kept.size) >= run.dummy))
 
 
-def _clean(run: Run, frames: BoolArray, cleaning: Cleaning) -> Denoised:
+def clean_run(run: Run, frames: BoolArray, cleaning: Cleaning) -> Denoised:
+    """Clean chosen frames of a run; of one that is clean, cut them out.
+
+    Raises
+    ------
+    DenoisingError, ExcludedRunError
+        As `clean`.
+    """
     if run.confounds is not None:
         return clean(run.series, run.confounds, frames, cleaning, tr_s=run.tr_s, where=run.name)
     series, times = run.series[frames], np.flatnonzero(frames)
@@ -194,7 +252,7 @@ def _clean(run: Run, frames: BoolArray, cleaning: Cleaning) -> Denoised:
         kept=frames,
         times=times - times[0],
         df_effective=float("nan"),
-        n_regressors=0,
+        n_regressors=float("nan"),
         mean_fd=run.mean_fd,
     )
 

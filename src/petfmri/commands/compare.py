@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from petfmri.commands.context import (
+    atlas_label,
     config_problems,
     group_folder,
     petprep_curves,
@@ -25,6 +27,7 @@ from petfmri.networks.connectivity import fisher_z
 from petfmri.statistics.prepost import Comparison
 from petfmri.statistics.prepost import compare as compare_tables
 from petfmri.study.files import read_table, write_table, write_text
+from petfmri.study.names import derivative_path
 from petfmri.study.tables import symptom_change
 
 COMPARISON_COLUMNS = {
@@ -199,6 +202,22 @@ def _page(study: Study, result: Comparison, regions: pd.DataFrame, responders: s
     write_overview(study)
 
 
+def _relmat(study: Study, person: str, session: str) -> Path | None:
+    """Find the Pearson correlations of a session among the matrices that are there."""
+    path = derivative_path(
+        study.output,
+        sub=person,
+        ses=session,
+        datatype="func",
+        suffix="relmat",
+        extension=".tsv",
+        task=study.bold.task,
+        seg=atlas_label(study),
+        stat="pearsoncorrelation",
+    )
+    return path if path.exists() else None
+
+
 def _matrices(study: Study, regions: pd.DataFrame) -> dict[str, object] | None:
     """Average the connectivity of each role over the persons who have both sessions."""
     network = regions.drop_duplicates("region").set_index("region")["network"]
@@ -206,7 +225,7 @@ def _matrices(study: Study, regions: pd.DataFrame) -> dict[str, object] | None:
     found: dict[str, list[np.ndarray]] = {role: [] for role in roles}
     parcels = pd.Index([])
     for folder in sorted(study.output.glob("sub-*")):
-        paths = [next(folder.glob(f"{label}/func/*_relmat.tsv"), None) for label in roles.values()]
+        paths = [_relmat(study, folder.name, label) for label in roles.values()]
         if None in paths:
             continue
         for role, path in zip(roles, paths, strict=True):

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from petfmri.config import AtlasFiles, Bold, ReferenceLabels, Study
 from petfmri.errors import ConfigError, PetfmriError, Problem
 from petfmri.study.bids import Cohort, read_cohort
+from petfmri.study.names import bids_label
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +73,12 @@ def atlas_of(study: Study) -> Atlas:
     if isinstance(study.atlas, AtlasFiles):
         return load_atlas(study.atlas.image, study.atlas.table)
     return load_atlas(study.atlas)
+
+
+def atlas_label(study: Study) -> str:
+    """Return the atlas as it stands in file names."""
+    name = study.atlas if isinstance(study.atlas, str) else study.atlas.image.name
+    return bids_label(name.partition(".")[0])
 
 
 def config_problems(study: Study) -> list[Problem]:
@@ -181,6 +193,14 @@ def n_cores(asked: int | None) -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def side_by_side(items: Sequence[T], work: Callable[[T], R], n_procs: int) -> list[R]:
+    """Do the same with every item, in several processes if that is allowed and worth while."""
+    if n_procs == 1 or len(items) == 1:
+        return [work(item) for item in items]
+    with ProcessPoolExecutor(min(n_procs, len(items))) as pool:
+        return list(pool.map(work, items))
 
 
 def group_folder(study: Study, *parts: str) -> Path:

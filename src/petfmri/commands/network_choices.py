@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-import numpy as np
 import pandas as pd
 
 from petfmri.bold.censoring import Censoring
@@ -21,11 +20,11 @@ MULTIVERSE_COLUMNS = {
     "choice": {"Description": "Strategy, censoring and atlas"},
     "declared": {"Description": "Whether it is the choice of the study"},
     "n": {"Description": "Persons with both sessions"},
-    "lost": {"Description": "Persons whom this choice leaves without one of them"},
+    "lost": {"Description": "Persons scanned in both whom this choice leaves without one of them"},
     "pre": {"Description": "Mean before"},
     "post": {"Description": "Mean after"},
     "change": {"Description": "Mean of post minus pre"},
-    "percent": {"Description": "Change in percent of the mean before", "Units": "%"},
+    "percent": {"Description": "Mean over persons of 100 (post - pre) / pre", "Units": "%"},
     "g": {"Description": "Hedges g of the paired change"},
     "g_low": {"Description": "Lower end of its 95 % interval"},
     "g_high": {"Description": "Upper end of its 95 % interval"},
@@ -48,11 +47,12 @@ class NetworkChoice:
     scrub: bool
     atlas: str | AtlasFiles
 
-    @property
-    def label(self) -> str:
-        """In words, for tables and figures."""
-        atlas = self.atlas if isinstance(self.atlas, str) else self.atlas.image.name.split(".")[0]
-        return ", ".join((self.strategy, "scrubbed" if self.scrub else "all frames", atlas))
+    def label(self, atlas: str, *, clean: bool) -> str:
+        """In words, for tables and figures; of series that were clean when read, that alone."""
+        done = (
+            ("as given",) if clean else (self.strategy, "scrubbed" if self.scrub else "all frames")
+        )
+        return ", ".join((*done, atlas))
 
     def cleaning(self, declared: Cleaning) -> Cleaning:
         """Change what this choice changes."""
@@ -77,7 +77,7 @@ def network_choices(study: Study) -> list[NetworkChoice]:
 
 
 def described(
-    choice: NetworkChoice,
+    label: str,
     sessions: pd.DataFrame,
     metrics: Sequence[str],
     people: Sequence[str],
@@ -88,27 +88,37 @@ def described(
 
     Parameters
     ----------
-    choice : NetworkChoice
+    label : str
+        Of the choice.
     sessions : DataFrame
         participant_id, role, and the metrics that this choice gives.
-    metrics, people : sequence of str
+    metrics : sequence of str
+    people : sequence of str
+        Those who were scanned in both sessions.
     declared : bool
 
     Returns
     -------
     list of dict
-        Columns as `MULTIVERSE_COLUMNS`; no effect size below 3 persons, no percent where a value
-        before is zero or negative.
+        Columns as `MULTIVERSE_COLUMNS`, without numbers where nobody is left; no effect size below
+        3 persons, no percent where a value before is zero or negative.
     """
     rows = []
-    for metric in [name for name in metrics if name in sessions]:
-        values = sessions.pivot_table(index="participant_id", columns="role", values=metric)
-        values = values.reindex(columns=["pre", "post"]).dropna()
-        pre, post = (float(values[role].mean()) for role in ("pre", "post"))
-        row = {"metric": metric, "choice": choice.label, "declared": declared}
-        row |= {"n": len(values), "lost": len(people) - len(values), "pre": pre, "post": post}
-        ratio = 100 * (post - pre) / pre if (values["pre"] > 0).all() else np.nan
-        rows.append({**row, "change": post - pre, "percent": ratio, **_effect(values)})
+    for metric in metrics:
+        values = pd.DataFrame(index=list(people), columns=["pre", "post"], dtype=float)
+        if metric in sessions:
+            found = sessions.pivot_table(index="participant_id", columns="role", values=metric)
+            values = found.reindex(index=list(people), columns=["pre", "post"])
+        values = values.dropna()
+        row: dict[str, object] = {"metric": metric, "choice": label, "declared": declared}
+        row |= {"n": len(values), "lost": len(people) - len(values)}
+        row |= dict.fromkeys(("pre", "post", "change", "percent"), float("nan"))
+        if len(values):
+            pre, post = values["pre"], values["post"]
+            row |= {"pre": pre.mean(), "post": post.mean(), "change": (post - pre).mean()}
+            if (pre > 0).all():
+                row["percent"] = (100 * (post - pre) / pre).mean()
+        rows.append({**row, **_effect(values)})
     return rows
 
 

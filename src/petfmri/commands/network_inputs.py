@@ -12,18 +12,20 @@ import pandas as pd
 
 from petfmri.atlases import Atlas, load_atlas
 from petfmri.bold.dummy import marked_dummy_volumes
-from petfmri.bold.parcels import stream_parcel_series
+from petfmri.bold.parcels import ParcelSeries, stream_parcel_series
 from petfmri.bold.series_files import read_run
 from petfmri.bold.sessions import Run
 from petfmri.commands.adoption import adoptions
-from petfmri.commands.context import atlas_of, cohort_of, config_problems, group_folder
+from petfmri.commands.context import (
+    atlas_of,
+    cohort_of,
+)
 from petfmri.commands.network_maps import VoxelImage
 from petfmri.commands.run import names_of, settings_of
-from petfmri.commands.stale import stale
 from petfmri.commands.tables import read_group_tables
 from petfmri.config import AtlasFiles, Study
-from petfmri.errors import DatasetError, PetfmriError, Problem
-from petfmri.images.resampling import Grid, carry_labels, fraction_on_grid
+from petfmri.errors import DatasetError, PetfmriError
+from petfmri.images.resampling import LEAST_COVERED, Grid, carry_labels, fraction_on_grid
 from petfmri.images.transforms import Affine
 from petfmri.images.volumes import Volumes, load_canonical, require_volume
 from petfmri.study.adopted import TEMPLATE
@@ -35,7 +37,6 @@ from petfmri.study.run_inputs import RunInput, find_fmriprep, find_series
 from petfmri.study.xcpd import find_xcpd, read_xcpd_atlas
 from petfmri.typing import FloatArray
 
-LEAST_COVERED = 1 / 3  # of a BOLD voxel, by its parcel, to count as the parcel's
 Source = Literal["series", "xcpd", "run", "fmriprep"]
 SOURCES = {
     "series": "parcel series of another program",
@@ -78,6 +79,16 @@ class Loaded:
     source: str
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def runs(self) -> list[Run]:
+        """Everybody's runs."""
+        return [run for one in self.people for runs in one.sessions.values() for run in runs]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether another program has denoised the series."""
+        return all(run.confounds is None for run in self.runs)
+
 
 def source_of(study: Study) -> Source:
     """Say where the series come from: what is named outright before what `run` made."""
@@ -86,67 +97,6 @@ def source_of(study: Study) -> Source:
     if study.derivatives.xcpd is not None:
         return "xcpd"
     return "run" if study.bids is not None else "fmriprep"
-
-
-def network_problems(study: Study) -> list[Problem]:
-    """Find what cannot be done with this configuration, before anything is read."""
-    source, problems = source_of(study), []
-    if source == "run":
-        problems += config_problems(study) + stale(study, "run")
-        if not (group_folder(study) / "sessions.tsv").exists():
-            found = Problem(
-                str(group_folder(study)), "no sessions.tsv", "a run", "call `petfmri run` first"
-            )
-            problems.append(found)
-    elif source == "fmriprep" and study.derivatives.fmriprep is None:
-        problems.append(
-            Problem(
-                "derivatives",
-                "no series of BOLD",
-                "bids: with `petfmri run`, derivatives: fmriprep: or xcpd:, or series:",
-                "name one",
-            )
-        )
-    clean = source == "xcpd" or (study.series is not None and study.series.confounds is None)
-    many = study.multiverse
-    if clean and (many.strategy or many.global_signal or many.scrub):
-        problems.append(
-            Problem(
-                "multiverse",
-                "strategies, global_signal or scrub",
-                "none: the series are clean already",
-                "start from fMRIPrep or raw BOLD for these",
-            )
-        )
-    if source in ("run", "series") and set(many.atlas) - {study.atlas}:
-        problems.append(
-            Problem(
-                "multiverse.atlas",
-                f"other atlases than that of {SOURCES[source]}",
-                f"only {study.atlas}",
-                "start from fMRIPrep's or XCP-D's derivatives for several atlases",
-            )
-        )
-    sv2a = study.connectivity.sv2a
-    if sv2a in ("own", "group") and source != "run":
-        problems.append(
-            Problem(
-                "connectivity.sv2a",
-                f"{sv2a} with {SOURCES[source]}",
-                "the path of a map in MNI152NLin2009cAsym: only `petfmri run` measures SV2A itself",
-                "name a map, or leave it out",
-            )
-        )
-    if isinstance(sv2a, Path) and source in ("series", "xcpd"):
-        problems.append(
-            Problem(
-                "connectivity.sv2a",
-                f"a map with {SOURCES[source]}, whose parcels have no image",
-                "`petfmri run` or fMRIPrep's BOLD",
-                "leave it out",
-            )
-        )
-    return problems
 
 
 def load_runs(study: Study, atlas: str | AtlasFiles) -> Loaded:
@@ -202,9 +152,17 @@ def _of_series(study: Study) -> Loaded:
     inputs, notes = find_series(given.files, _sessions(study), confounds=given.confounds)
 
     def read(one: RunInput) -> tuple[Run, None]:
+        if one.tr_s is not None and abs(one.tr_s - given.tr_s) > 0.01 * given.tr_s:
+            raise DatasetError(
+                "series.tr_s",
+                f"{given.tr_s:g} s",
+                f"{one.tr_s:g} s, as beside {one.series.name}",
+                "correct the one that is wrong",
+            )
         confounds = None if one.confounds is None else read_table(one.confounds)
-        series = read_run(one, table["name"].tolist(), key=given.key).series
-        return Run(_named(one), series, given.tr_s, confounds, _dummies(confounds, study)), None
+        found = read_run(one, table["name"].tolist(), key=given.key)
+        made = Run(_named(one), found.series, given.tr_s, confounds, _dummies(confounds, study))
+        return replace(made, missing=found.missing), None
 
     return Loaded(
         _people(inputs, read),
@@ -220,6 +178,16 @@ def _parcel_table(path: Path) -> pd.DataFrame:
     table = read_table(path, ["name", "network"])
     if "structure" not in table:
         table["structure"] = "cortex"
+    outside = table["network"].isna() & (table["structure"] != "cortex")
+    table["network"] = table["network"].mask(outside, table["structure"].str.capitalize())
+    if table["network"].isna().any():
+        first = table["name"][table["network"].isna()].iloc[0]
+        raise DatasetError(
+            str(path),
+            f"no network of {first}",
+            "a network for each parcel of the cortex",
+            "add it, or say in a column structure that the parcel is subcortex or cerebellum",
+        )
     repeated = table["name"][table["name"].duplicated()]
     if len(repeated):
         raise DatasetError(
@@ -260,6 +228,8 @@ def _of_run(study: Study) -> Loaded:
 def _delivered(names: Names, session: str, label: str | None, scan: Scan) -> Run:
     """Read the raw parcel series and the confounds of a run that `run` delivered."""
     path = names.func(session, "timeseries", ".tsv", run=label, seg=names.seg, desc="preproc")
+    coverage = read_table(names.func(session, "coverage", ".tsv", run=label, seg=names.seg))
+    reasons = coverage["missing"]
     confounds = read_table(names.func(session, "timeseries", ".tsv", run=label, desc="confounds"))
     return Run(
         f"{names.sub} {session}" + (f", run {label}" if label else ""),
@@ -267,6 +237,7 @@ def _delivered(names: Names, session: str, label: str | None, scan: Scan) -> Run
         float(scan.sidecar["RepetitionTime"]),
         confounds,
         marked_dummy_volumes(confounds),
+        missing={int(k): str(why) for k, why in reasons[reasons.notna()].items()},
     )
 
 
@@ -331,12 +302,14 @@ def _of_fmriprep(study: Study, atlas: str | AtlasFiles) -> Loaded:
 
     def read(one: RunInput) -> tuple[Run, VoxelImage]:
         confounds = read_table(one.confounds) if one.confounds else None
+        found = _averaged(one, image)
         run = Run(
             _named(one),
-            _averaged(one, image),
+            found.series,
             _repetition_time(one),
             confounds,
             _dummies(confounds, study),
+            missing=found.missing,
         )
         return run, VoxelImage(one.series, image.image, TEMPLATE, run=one.run)
 
@@ -353,7 +326,7 @@ def _of_fmriprep(study: Study, atlas: str | AtlasFiles) -> Loaded:
     )
 
 
-def _averaged(one: RunInput, atlas: Atlas) -> FloatArray:
+def _averaged(one: RunInput, atlas: Atlas) -> ParcelSeries:
     """Average the voxels of each parcel of a run in the template's space."""
     volumes = Volumes(one.series)
     grid = Grid(volumes.shape, volumes.affine)
@@ -365,7 +338,7 @@ def _averaged(one: RunInput, atlas: Atlas) -> FloatArray:
         index,
         on_grid=fraction_on_grid(atlas.image, Affine(), grid, index),
         where=one.series.name,
-    ).series
+    )
 
 
 def _of_xcpd(study: Study, atlas: str | AtlasFiles) -> Loaded:
@@ -384,11 +357,19 @@ def _of_xcpd(study: Study, atlas: str | AtlasFiles) -> Loaded:
         series = np.full((found.kept.size, len(table)), np.nan)
         series[found.kept] = found.series  # on the time line of the scan
         made = Run(_named(one), series, _repetition_time(one), mean_fd=one.mean_fd)
-        return replace(made, kept=found.kept, denoising=one.denoising), None
+        return (
+            replace(made, kept=found.kept, denoising=one.denoising, missing=found.missing),
+            None,
+        )
 
-    return Loaded(
-        _people(inputs, read), table, name, SOURCES["xcpd"], [str(note) for note in notes]
-    )
+    unknown = [_named(one) for one in inputs if one.kept is None]
+    told = [str(note) for note in notes]
+    if unknown:
+        told.append(
+            f"No list of kept frames (*_outliers.tsv) of {', '.join(unknown)}: all of their frames "
+            "count, interpolated ones too."
+        )
+    return Loaded(_people(inputs, read), table, name, SOURCES["xcpd"], told)
 
 
 def _atlas(atlas: str | AtlasFiles) -> Atlas:

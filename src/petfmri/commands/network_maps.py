@@ -14,7 +14,7 @@ import pandas as pd
 
 from petfmri.bold.sessions import Run, Session
 from petfmri.bold.voxels import clean_voxels
-from petfmri.images.resampling import Grid, carry_labels, resample_frames
+from petfmri.images.resampling import LEAST_COVERED, Grid, carry_labels, resample_frames
 from petfmri.images.transform_files import read_affines
 from petfmri.images.transform_reader import read_transform
 from petfmri.images.transforms import Affine, Transform
@@ -24,8 +24,6 @@ from petfmri.networks.seed_map import seed_map, sv2a_connectivity
 from petfmri.study.files import save_image, write_json
 from petfmri.study.names import bids_label
 from petfmri.typing import BoolArray, FloatArray, IntArray
-
-LEAST_COVERED = 1 / 3  # of a BOLD voxel, by its parcel, to count as the parcel's
 
 
 @dataclass(frozen=True)

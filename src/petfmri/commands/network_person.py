@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from petfmri.bold.denoise import Cleaning
-from petfmri.bold.sessions import Run, Session, clean_sessions
+from petfmri.bold.sessions import Run, Session, clean_run, clean_sessions
+from petfmri.errors import ExcludedRunError
 from petfmri.networks.comparability import common_parcels
 from petfmri.networks.fc_change import fc_change
 from petfmri.networks.measures import Measured, SessionSeries, measure_sessions
 from petfmri.networks.partial import partial_correlation
 from petfmri.networks.seed_map import sv2a_connectivity
-from petfmri.typing import FloatArray
+from petfmri.typing import FloatArray, IntArray
 
-LEAST_HALF = 30  # frames in either half, to speak of its metrics
+LEAST_PART = 30  # frames of a half or a run, to speak of its metrics
+
+Part: TypeAlias = tuple[int, IntArray]  # number of the run, numbers of its frames
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,6 @@ class PersonNetworks:
     excluded : mapping of run to reason
     cleaned : mapping of session to Session
     partial : mapping of session to array of shape (n_parcels, n_parcels)
-    parts : list of dict
-        Metrics of the halves and of the runs of each session, for reliability.
     fc_change : float
         From pre to post, over that within pre; NaN without both.
     """
@@ -63,7 +65,6 @@ class PersonNetworks:
     excluded: Mapping[str, str]
     cleaned: Mapping[str, Session]
     partial: Mapping[str, FloatArray] = field(default_factory=dict)
-    parts: Sequence[Mapping[str, object]] = ()
     fc_change: float = float("nan")
 
 
@@ -95,7 +96,7 @@ def person_networks(
         name: SessionSeries(
             session.denoised.series,
             session.denoised.times,
-            {**_conditions(sessions[name], options.cleaning), **session.denoised.circumstances},
+            {**_conditions(sessions[name], options.cleaning), **session.circumstances},
         )
         for name, session in found.sessions.items()
     }
@@ -111,12 +112,7 @@ def person_networks(
         found.excluded,
         found.sessions,
         {name: partial_correlation(one)[0] for name, one in series.items() if options.partial},
-        [
-            {"session_id": name, "kind": kind, "part": part, **row}
-            for name, session in found.sessions.items()
-            for kind, part, row in _parts(given[name], session, atlas, options)
-        ],
-        _fc_change(series, atlas, options),
+        _fc_change(series, given, atlas, options),
     )
 
 
@@ -129,38 +125,51 @@ def _conditions(runs: Sequence[Run], cleaning: Cleaning) -> dict[str, object]:
     return {"strategy": done or "as given", "tr_s": first.tr_s}
 
 
-def _fc_change(series: Mapping[str, FloatArray], atlas: pd.DataFrame, options: Options) -> float:
+def _fc_change(
+    series: Mapping[str, FloatArray],
+    given: Mapping[str, SessionSeries],
+    atlas: pd.DataFrame,
+    options: Options,
+) -> float:
     """Measure the distance between pre and post over the cortex, where both are there."""
     if not set(options.roles) <= set(series):
         return float("nan")
     cortex = (atlas["structure"] == "cortex").to_numpy()
     pre, post = (series[role][:, cortex] for role in options.roles)
-    return fc_change(pre, post) if len(pre) >= 2 * LEAST_HALF else float("nan")
+    if len(pre) < 2 * LEAST_PART:
+        return float("nan")
+    return fc_change(pre, post, given[options.roles[0]].times)
 
 
-def _parts(
-    series: SessionSeries, session: Session, atlas: pd.DataFrame, options: Options
-) -> Iterator[tuple[str, int, Mapping[str, object]]]:
-    """Measure the halves of a session, and its runs cut to the length of the shortest."""
-    n = len(series.series) // 2
-    lengths = [int(frames.sum()) for _, frames in session.used]
-    ends = np.cumsum(lengths)
-    shortest = min(lengths)
-    cuts = {"half": [slice(0, n), slice(n, 2 * n)]}
-    if len(lengths) > 1:
-        cuts["run"] = [slice(end - k, end - k + shortest) for end, k in zip(ends, lengths)]
-    for kind, slices in cuts.items():
-        if slices[0].stop - slices[0].start < LEAST_HALF:
-            continue
-        found = measure_sessions(
-            {str(part): _cut(series, one) for part, one in enumerate(slices, 1)},
-            atlas,
-            networks=options.networks,
-            rois=options.rois,
-        )
-        yield from ((kind, int(part), one.row) for part, one in found.items())
+def repeats(session: Session) -> dict[str, list[Part]]:
+    """Say which frames make the halves of the first run, and the first two runs, of a session."""
+    number, frames = session.used[0]
+    kept = np.flatnonzero(frames)
+    half = kept.size // 2
+    found: dict[str, list[Part]] = {"half": [(number, kept[:half]), (number, kept[half:])]}
+    if len(session.used) > 1:
+        found["run"] = [(number, np.flatnonzero(frames)) for number, frames in session.used[:2]]
+    return found
 
 
-def _cut(series: SessionSeries, frames: slice) -> SessionSeries:
-    times = None if series.times is None else series.times[frames]
-    return replace(series, series=series.series[frames], times=times)
+def measure_parts(
+    runs: Sequence[Run], parts: Sequence[Part], n_frames: int, atlas: pd.DataFrame, options: Options
+) -> list[Mapping[str, object]] | None:
+    """Measure parts of a session, each cleaned by itself over its first `n_frames` frames.
+
+    Returns
+    -------
+    list of mappings, or None
+        None where a part has too little to count.
+    """
+    given = {}
+    for place, (number, kept) in enumerate(parts, 1):
+        frames = np.zeros(len(runs[number].series), dtype=bool)
+        frames[kept[:n_frames]] = True
+        try:
+            found = clean_run(runs[number], frames, options.cleaning)
+        except ExcludedRunError:
+            return None
+        given[str(place)] = SessionSeries(found.series, found.times, found.circumstances)
+    measured = measure_sessions(given, atlas, networks=options.networks, rois=options.rois)
+    return [one.row for one in measured.values()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -20,11 +19,12 @@ from petfmri.commands.context import (
     n_cores,
     petprep_curves,
     resolved,
+    side_by_side,
 )
 from petfmri.commands.overview import write_overview
 from petfmri.commands.people import image_people, petprep_people
 from petfmri.commands.petprep import petprep_scans, petprep_tables
-from petfmri.commands.quantify_person import Person, Quantified, quantify_person
+from petfmri.commands.quantify_person import quantify_person
 from petfmri.commands.stale import stale
 from petfmri.commands.tables import read_group_tables, region_columns
 from petfmri.config import Study, load_study
@@ -134,7 +134,7 @@ def quantify(
     work = partial(
         quantify_person, study=study, chosen=chosen, rois=rois, maps=maps, figures=figures
     )
-    results = _each(people, work, n_procs)
+    results = side_by_side(people, work, n_procs)
     estimates = pd.concat([result.estimates for result in results], ignore_index=True)
     failed = [str(problem) for result in results for problem in result.problems]
     if estimates.empty:
@@ -185,13 +185,6 @@ def _rois(study: Study, regions: pd.DataFrame) -> dict[str, list[str]]:
     if problems:
         raise ConfigError.of(problems)
     return rois
-
-
-def _each(people: Sequence[Person], work: partial[Quantified], n_procs: int) -> list[Quantified]:
-    if n_procs == 1 or len(people) == 1:
-        return [work(person) for person in people]
-    with ProcessPoolExecutor(min(n_procs, len(people))) as pool:
-        return list(pool.map(work, people))
 
 
 def multiverse(

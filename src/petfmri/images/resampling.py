@@ -15,6 +15,7 @@ from petfmri.errors import InputError
 from petfmri.images.transforms import EQUAL_MM, Affine, Transform, Warp, rigid
 from petfmri.typing import BoolArray, FloatArray, IntArray
 
+LEAST_COVERED = 1 / 3  # of a BOLD voxel, by grey matter, to count as a region's
 SLAB_POINTS = 500_000  # points mapped at once: about 100 MB of temporaries
 
 

@@ -20,6 +20,7 @@ from petfmri.bold.series import SignalCollector
 from petfmri.errors import DatasetError
 from petfmri.images.preprocessed import always_nonzero
 from petfmri.images.resampling import (
+    LEAST_COVERED,
     Grid,
     carry_labels,
     carry_mask,
@@ -32,7 +33,7 @@ from petfmri.images.transforms import Affine
 from petfmri.images.volumes import Volumes, load_canonical
 from petfmri.interfaces.anat import FIELD_MM, NormaliseOutputSpec, write_fields
 from petfmri.interfaces.base import Step, StepInputSpec, motion_table, save_image
-from petfmri.interfaces.bold import LEAST_COVERED, BoldSignalsOutputSpec, write_quality
+from petfmri.interfaces.bold import BoldSignalsOutputSpec, write_quality
 from petfmri.pet.frames import FrameSchedule
 from petfmri.pet.suvr import window_mean
 from petfmri.study.files import read_table, write_table

@@ -22,6 +22,7 @@ from petfmri.images.distortion import undistort
 from petfmri.images.motion import MOTION_COLUMNS, bold_motion, estimate_motion
 from petfmri.images.registration import Greedy
 from petfmri.images.resampling import (
+    LEAST_COVERED,
     Grid,
     always_inside,
     carry_labels,
@@ -48,8 +49,6 @@ from petfmri.interfaces.base import (
 from petfmri.interfaces.pet import CoregisterOutputSpec
 from petfmri.study.files import read_table, write_json, write_table
 from petfmri.typing import BoolArray, FloatArray
-
-LEAST_COVERED = 1 / 3  # of a BOLD voxel, by grey matter, to count as a region's
 
 
 class BoldMotionInputSpec(StepInputSpec):

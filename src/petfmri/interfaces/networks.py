@@ -126,7 +126,7 @@ class Connectivity(_OfRuns):
                 name: SessionSeries(
                     session.denoised.series,
                     session.denoised.times,
-                    {**conditions, **session.denoised.circumstances, "tr_s": self.inputs.tr_s[0]},
+                    {**conditions, **session.circumstances, "tr_s": self.inputs.tr_s[0]},
                 )
                 for name, session in self._cleaned().sessions.items()
             },

@@ -16,8 +16,8 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = {
     "n_parcels": {"Description": "Parcels with a signal in all sessions of the person"},
     "missing_parcels": {"Description": "Parcels left out of all sessions of the person"},
     "n_frames": {
-        "Description": "Frames that the metrics are computed of: in every session of the person as "
-        "many consecutive kept frames of each run, from a start that is drawn with seed 1"
+        "Description": "Frames that the metrics are computed of: the same ones of each run in every "
+        "session of the person, longer runs cut from a start that is drawn with seed 1"
     },
     "tr_s": {"Description": "Repetition time", "Units": "s"},
     "strategy": {"Description": "Denoising strategy"},
@@ -30,6 +30,8 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = {
 CIRCUMSTANCES: Mapping[str, Mapping[str, str]] = {
     "df_effective": {"Description": "Effective degrees of freedom of these frames"},
     "n_regressors": {"Description": "Independent regressors"},
+    "frames_kept": {"Description": "BOLD volumes after censoring, before sessions are made equal"},
+    "frames_total": {"Description": "BOLD volumes scanned"},
     "mean_fd": {
         "Description": "Mean framewise displacement, censored frames included",
         "Units": "mm",

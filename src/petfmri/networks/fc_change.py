@@ -6,7 +6,8 @@ import numpy as np
 
 from petfmri.errors import DatasetError
 from petfmri.networks.connectivity import correlate, fisher_z, usable_parcels
-from petfmri.typing import FloatArray
+from petfmri.networks.halves import half_frames
+from petfmri.typing import FloatArray, IntArray
 
 
 def fc_distance(z_a: FloatArray, z_b: FloatArray) -> float:
@@ -41,13 +42,14 @@ def fc_distance(z_a: FloatArray, z_b: FloatArray) -> float:
     return float(np.sqrt(np.mean(difference**2))) if difference.size else float("nan")
 
 
-def fc_change(pre: FloatArray, post: FloatArray) -> float:
+def fc_change(pre: FloatArray, post: FloatArray, times: IntArray | None = None) -> float:
     """Change of connectivity in units of its change within the baseline scan.
 
     c = mean of d(pre₁, post₁), d(pre₁, post₂), d(pre₂, post₁), d(pre₂, post₂), over
-    d(pre₁, pre₂), with d the `fc_distance` and 1, 2 the first and second half of the frames. The
-    numerator compares halves as well because connectivity of fewer frames is noisier, and noise
-    adds to every distance: both sides then carry the same amount of it.
+    d(pre₁, pre₂), with d the `fc_distance` and 1, 2 the halves of the runs. The numerator
+    compares halves as well because connectivity of fewer frames is noisier, and noise adds to every
+    distance: both sides then carry the same amount of it, if both sessions were cut to the same
+    frames before they were cleaned. With fewer degrees of freedom in `post` alone c rises.
 
     The denominator is a split half. In [1]_ it is the change from day to day over several baseline
     visits, which is larger: values here exceed theirs, and a value above 1 may be a day's change.
@@ -56,6 +58,8 @@ def fc_change(pre: FloatArray, post: FloatArray) -> float:
     ----------
     pre, post : array of shape (n_frames, n_parcels)
         Denoised and cut to the same frames and parcels. Parcels missing from either are left out.
+    times : int array of shape (n_frames,), optional
+        As `half_frames`; None: one run.
 
     Returns
     -------
@@ -94,12 +98,8 @@ def fc_change(pre: FloatArray, post: FloatArray) -> float:
             "at least 2",
             "check the coverage of both",
         )
-    first, second = _halves(pre[:, common])
-    across = [fc_distance(a, b) for a in (first, second) for b in _halves(post[:, common])]
+    halves = half_frames(np.arange(len(pre)) if times is None else times)
+    first, second = (fisher_z(correlate(pre[half][:, common])) for half in halves)
+    later = [fisher_z(correlate(post[half][:, common])) for half in halves]
+    across = [fc_distance(a, b) for a in (first, second) for b in later]
     return float(np.mean(across) / fc_distance(first, second))
-
-
-def _halves(series: FloatArray) -> list[FloatArray]:
-    """Give the Fisher-z connectivity of the first and second half; an odd last frame is unused."""
-    half = len(series) // 2
-    return [fisher_z(correlate(part)) for part in (series[:half], series[half : 2 * half])]

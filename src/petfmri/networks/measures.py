@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
+from petfmri.errors import DatasetError
 from petfmri.networks.comparability import common_parcels
 from petfmri.networks.connectivity import correlate, fisher_z
 from petfmri.networks.registry import network_metrics, nodal_metrics
@@ -91,7 +92,13 @@ def measure_sessions(
     shared = common_parcels([session.series for session in sessions.values()])
     measured = {}
     for (name, session), series in zip(sessions.items(), shared, strict=True):
-        r = correlate(series)
+        try:
+            r = correlate(series)
+            nodes = nodal_metrics(fisher_z(r), labels)
+        except DatasetError as error:
+            raise DatasetError.of(
+                replace(problem, where=f"{name}: {problem.where}") for problem in error.problems
+            ) from None
         metrics = network_metrics(
             series[:, chosen],
             [labels[k] for k in chosen],
@@ -100,7 +107,6 @@ def measure_sessions(
             rois=places,
         )
         missing = atlas["name"][np.isnan(np.diag(r))]
-        nodes = pd.DataFrame({"name": atlas["name"], **nodal_metrics(fisher_z(r), labels)})
         row = {**metrics, **session.conditions, "missing_parcels": ", ".join(missing)}
-        measured[name] = Measured(r, row, nodes)
+        measured[name] = Measured(r, row, pd.DataFrame({"name": atlas["name"], **nodes}))
     return measured

@@ -13,7 +13,8 @@ from petfmri.reports.page import Page
 from petfmri.statistics.prepost import Comparison
 
 CONDITIONS = {
-    "participant_id": "person", "session_id": "session", "n_frames": "frames",
+    "participant_id": "person", "session_id": "session", "frames_total": "scanned",
+    "frames_kept": "kept", "n_frames": "used",
     "df_effective": "effective df", "n_regressors": "regressors", "mean_fd": "mean FD (mm)",
     "n_parcels": "parcels", "missing_parcels": "left out",
 }  # fmt: skip
@@ -23,7 +24,8 @@ CHANGES = {
 }  # fmt: skip
 RELIABILITY = {
     "metric": "metric", "kind": "of", "n": "n", "icc": "ICC(A,1)", "icc_low": "from",
-    "icc_high": "to", "icc_whole": "whole session",
+    "icc_high": "to", "icc_whole": "whole session", "frames": "frames of each",
+    "df_low": "df from", "df_high": "df to",
 }  # fmt: skip
 SETTINGS = ("atlas", "strategy", "censoring", "low_hz", "high_hz", "tr_s")
 SHOWN = ("ngsc", "segregation", "between_fc_Default_SomMot")
@@ -39,6 +41,7 @@ def networks_page(
     reliability: pd.DataFrame,
     fc_change: pd.DataFrame,
     excluded: pd.DataFrame,
+    missing: pd.DataFrame,
     notes: Sequence[str],
     primary: str,
     overview: bool = True,
@@ -47,7 +50,7 @@ def networks_page(
 
     Parameters
     ----------
-    sessions, multiverse, reliability, fc_change, excluded : DataFrame
+    sessions, multiverse, reliability, fc_change, excluded, missing : DataFrame
         As `petfmri networks` writes them; `multiverse` holds the declared choice at least.
     study, source : str
         Name of the study, and where the series come from.
@@ -84,20 +87,27 @@ def networks_page(
     if not fc_change.empty:
         page.section("How far did connectivity move?").text(
             "Distance between halves of the two sessions, over that between the halves of the "
-            "first: 1 is no more than within one scan. Distances between days are not known from "
-            "one scan before the dose."
+            "first: 1 is no more than within that session. Distances between days are not known "
+            "from one session before the dose."
         ).table(fc_change, caption="One row per person")
     if not reliability.empty:
         page.section("How reliable is each metric?").text(
-            "Between persons, in the session before. A metric whose halves do not agree cannot "
-            "show who changed."
+            "Between persons, in the session before, over equally many frames of everybody. A metric "
+            "whose halves do not agree cannot show who changed. Where degrees of freedom differ "
+            "between persons, NGSC and its kin tell them apart by these, too."
         ).table(reliability, caption="Intraclass correlations", names=RELIABILITY)
     page.section("Conditions of each session").text(
-        "Sessions of one person are cut to the same frames, runs and parcels before they are "
+        "Sessions of one person are cut to the same runs, frames and parcels, before they are "
         "cleaned. Motion may still differ: compare its column between sessions."
+        if sessions["n_regressors"].notna().any()
+        else "The series were clean when read: sessions of one person are cut to the same frames and "
+        "parcels, but how many degrees of freedom their cleaning left is not known and may differ. "
+        "NGSC and its kin move with these."
     ).table(sessions, caption="One row per session", names=_present(CONDITIONS, sessions))
     if not excluded.empty:
         page.section("Left out").table(excluded, caption="Runs, and why")
+    if not missing.empty:
+        page.section("Parcels without a signal").table(missing, caption="Parcels, and why")
     return page
 
 
@@ -109,18 +119,19 @@ def verdict(sessions: pd.DataFrame, compared: Comparison | None, primary: str) -
         tested = compared.comparisons[compared.comparisons["family"] == "networks"]
         passed = tested.loc[tested["p_fwe"] <= 0.05, "outcome"]
         found = ", ".join(passed) if len(passed) else "none"
-        return (
-            f"Of {len(tested)} network metrics, family-wise p ≤ .05: {found}. The declared outcome "
-            f"({primary}) is not one of them."
+        return f"Of {len(tested)} network metrics, family-wise p ≤ .05: {found}." + (
+            f" The declared outcome ({primary}) is not one of them." if primary else ""
         )
     n = sessions["participant_id"].nunique()
+    if not (sessions.groupby("participant_id")["role"].nunique() == 2).any():
+        return f"{n} person{'s' * (n != 1)}, none with both sessions: no change can be described."
     return f"{n} person{'s' * (n != 1)}: described, not tested."
 
 
 def _settings(sessions: pd.DataFrame, source: str) -> str:
     values = {name: sessions[name].iloc[0] for name in SETTINGS if name in sessions}
     text = f"Series: {source}, atlas {values['atlas']}, TR {values['tr_s']:g} s."
-    if sessions["n_regressors"].max() > 0:
+    if sessions["n_regressors"].notna().any():
         text += (
             f" Denoising: {values['strategy']}, {values['low_hz']:g} to {values['high_hz']:g} Hz, "
             f"censored: {values['censoring']}."
@@ -138,7 +149,7 @@ def _multiverse(page: Page, multiverse: pd.DataFrame, primary: str) -> None:
         "Every combination that the study names, the declared one filled. Effect sizes only: "
         "choosing among them by p would void the p."
     )
-    metrics = list(dict.fromkeys([primary, *SHOWN]))
+    metrics = list(dict.fromkeys([primary, *SHOWN] if primary else SHOWN))
     for metric in metrics:
         rows = multiverse[multiverse["metric"] == metric].dropna(subset="g")
         if not rows.empty:

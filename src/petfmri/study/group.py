@@ -48,8 +48,6 @@ SESSION_COLUMNS: Mapping[str, Mapping[str, str]] = {
     },
     "reference_ml": {"Description": "Volume of the reference region", "Units": "mL"},
     "pet_fd": {"Description": "Mean framewise displacement of the PET frames", "Units": "mm"},
-    "frames_kept": {"Description": "BOLD volumes after censoring, before sessions are made equal"},
-    "frames_total": {"Description": "BOLD volumes acquired"},
     "excluded": {"Description": "BOLD runs left out, and why"},
 }
 
