@@ -74,25 +74,35 @@ def frame_counts() -> Iterator[Bar]:
         "NGSC of one generator, N 400, T " + ", ".join(map(str, LENGTHS)),
         ", ".join(f"{value:.3f}" for value in means), "-", True,
     )  # fmt: skip
+    yield from _guard(rng, "150 minus 300 frames", (300, 150), (0.05, 0.05))
+    yield from _guard(
+        rng, "30 % scrubbed in bursts minus whole, 300 frames", (300, 300), (0.0, 0.3)
+    )
+
+
+def _guard(
+    rng: np.random.Generator, name: str, lengths: tuple[int, int], scrubbed: tuple[float, float]
+) -> Iterator[Bar]:
+    """Post minus pre of people whose sessions differ in frames only, each alone and made equal."""
     mixing = rng.normal(size=(20, 200))
     cleaning = Cleaning("24P", censoring=Censoring(fd_threshold_mm=0.5))
     alone, together = [], []
     for person in range(PEOPLE):
         runs = {
-            name: [Run(name, 1000 + _scan(rng, n, mixing), TR_S, confounds_of(rng, n, 0.05))]
-            for name, n in (("pre", 300), ("post", 150))
+            session: [Run(session, 1000 + _scan(rng, n, mixing), TR_S, confounds_of(rng, n, share))]
+            for session, n, share in zip(("pre", "post"), lengths, scrubbed)
         }
         values = {
-            name: ngsc(
-                clean_sessions({name: own}, cleaning, seed=person).sessions[name].denoised.series
+            session: ngsc(
+                clean_sessions({session: own}, cleaning).sessions[session].denoised.series
             )
-            for name, own in runs.items()
+            for session, own in runs.items()
         }
         alone.append(values["post"] - values["pre"])
         guarded = clean_sessions(runs, cleaning, seed=person).sessions
-        values = {name: ngsc(session.denoised.series) for name, session in guarded.items()}
+        values = {session: ngsc(one.denoised.series) for session, one in guarded.items()}
         together.append(values["post"] - values["pre"])
-    name = f"NGSC of 150 minus 300 frames of one generator, {PEOPLE} people"
+    name = f"NGSC of one generator, {PEOPLE} people: {name}"
     error = np.std(together, ddof=1) / np.sqrt(PEOPLE)
     yield holds(f"{name}, without the guard", f"{np.mean(alone):+.4f}", "-", True)
     yield at_most(f"{name}, with it (SE {error:.4f})", abs(np.mean(together)), 0.003)
