@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.bold.test_denoise import confound_frame
 
+from petfmri.bold.censoring import FD
 from petfmri.bold.denoise import Cleaning
 from petfmri.bold.matching import matched_frames
 from petfmri.bold.sessions import Run, clean_sessions
@@ -20,21 +23,23 @@ def frames(n, censored=()):
 def test_sessions_get_the_same_runs_and_frames():
     pre = [frames(50, range(30)), frames(100), frames(80, [3, 4])]
     post = [frames(90, range(10)), frames(60)]
-    (first, second) = matched_frames([pre, post], seed=1)
-    assert [run for run, _ in first] == [1, 2]  # those with most frames, in order
-    assert [run for run, _ in second] == [0, 1]
+    (first, second) = matched_frames([dict(enumerate(pre, 1)), {4: post[0], 5: post[1]}])
+    assert [run for run, _ in first] == [2, 3]  # no number in common: those with most frames
+    assert [run for run, _ in second] == [4, 5]
     for k, n_kept in enumerate((78, 60)):
         lines = [chosen[k][1] for chosen in (first, second)]
         places = [np.flatnonzero(kept) - kept.argmax() for kept in lines]
         assert places[0].size in (n_kept, n_kept + 2)  # the pair censored may fall outside
         np.testing.assert_array_equal(places[0], places[1])  # the same frames, not only as many
-    for session, chosen in ((pre, first), (post, second)):
+    for session, chosen, start in ((pre, first, 1), (post, second, 4)):
         for run, kept in chosen:
-            assert not np.any(kept & ~session[run])
+            assert not np.any(kept & ~session[run - start])
+    both = matched_frames([{0: pre[0], 1: pre[1]}, {1: post[1], 2: post[0]}])
+    assert [[run for run, _ in chosen] for chosen in both] == [[1], [1]]  # the same run
 
 
 def test_the_window_depends_on_the_seed_alone():
-    pre, post = [frames(200)], [frames(100)]
+    pre, post = {0: frames(200)}, {0: frames(100)}
     starts = {
         seed: int(np.argmax(matched_frames([pre, post], seed=seed)[0][0][1])) for seed in range(8)
     }
@@ -79,6 +84,41 @@ def test_what_is_left_out_is_said_with_its_counts(rng):
     )
     assert [run for run, _ in found.sessions["pre"].used] == [0]
     assert found.sessions["post"].denoised.frames_kept == 300  # one run, as the other session
+
+
+def test_runs_that_share_no_frame_are_left_out_and_the_others_stay(rng):
+    pre, post = session(rng, 300, 300), session(rng, 300, 300, name="sub-01 ses-post")
+    pre[0].confounds.loc[80:219, "framewise_displacement"] = 0.9
+    post[0].confounds.loc[:79, "framewise_displacement"] = 0.9
+    post[0].confounds.loc[220:, "framewise_displacement"] = 0.9
+    found = clean_sessions({"pre": pre, "post": post}, Cleaning("24P"))
+    assert [run for run, _ in found.sessions["pre"].used] == [1]
+    assert list(found.excluded) == ["sub-01 ses-post, run 1"]
+    assert "in common with the other session, " in found.excluded["sub-01 ses-post, run 1"]
+    clean = {
+        name: [
+            Run(run.name, run.series, 2.0, kept=run.confounds[FD].to_numpy() < 0.5) for run in runs
+        ]
+        for name, runs in (("pre", pre), ("post", post))
+    }
+    assert [run for run, _ in clean_sessions(clean, Cleaning()).sessions["post"].used] == [1]
+
+
+def test_too_few_degrees_of_freedom_in_common_cost_one_session_not_both(rng):
+    sessions = {name: session(rng, 220, 220, name=f"sub-01 ses-{name}") for name in ("pre", "post")}
+    for run in (run for runs in sessions.values() for run in runs):
+        run.confounds.loc[rng.random(220) < 0.3, FD] = 0.9
+    lenient, names = Cleaning("36P", minimum_kept_s=60, minimum_df=1), ("pre", "post")
+    alone = {n: clean_sessions({n: sessions[n]}, lenient).sessions[n].denoised for n in names}
+    together = clean_sessions(sessions, lenient).sessions["pre"].denoised
+    least = min(operator.df_effective for n in names for operator in alone[n].operators)
+    most = max(operator.df_effective for operator in together.operators)
+    assert most < least
+    strict = replace(lenient, minimum_df=(most + least) / 2)
+    found = clean_sessions(sessions, strict)
+    ((name, left),) = found.sessions.items()
+    assert all("in common with the other session" in why for why in found.excluded.values())
+    assert left.denoised.frames_kept == alone[name].frames_kept  # whole again
 
 
 def test_a_session_that_is_lost_leaves_the_other_whole(rng):

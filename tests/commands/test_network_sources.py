@@ -24,6 +24,7 @@ ORIENTATIONS = {
     "RAS": np.eye(4),
     "LAS": np.array([[-1.0, 0, 0, 11], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]),
 }
+RUNS = {"RAS": "", "LAS": "_dir-AP_run-1"}
 
 
 def labels():
@@ -58,7 +59,7 @@ def write_fmriprep(root, rng, orientation):
     for session in ("pre", "post"):
         func = root / "sub-01" / f"ses-{session}" / "func"
         func.mkdir(parents=True)
-        stem = func / f"sub-01_ses-{session}_task-rest"
+        stem = func / f"sub-01_ses-{session}_task-rest{RUNS[orientation]}"
         courses = parcel_courses(rng)
         data = np.full((*SHAPE, N_FRAMES), 500.0)
         inside = labels() > 0
@@ -114,8 +115,9 @@ def test_fmriprep_over_an_atlas_of_ones_own_with_maps(tmp_path, rng, orientation
     assert regions["sv2a_fc"].notna().all()
     stem = out / "sub-01/ses-pre/func/sub-01_ses-pre_task-rest"
     space = "space-MNI152NLin2009cAsym"
-    seed = nib.load(f"{stem}_{space}_seed-Core_stat-fisherz_boldmap.nii.gz")
-    sv2a = nib.load(f"{stem}_{space}_desc-SV2A_stat-fisherz_boldmap.nii.gz")
+    run = f"{stem}{RUNS[orientation]}"
+    seed = nib.load(f"{run}_{space}_seed-Core_stat-fisherz_boldmap.nii.gz")
+    sv2a = nib.load(f"{run}_{space}_desc-SV2A_stat-fisherz_boldmap.nii.gz")
     (partial,) = out.glob("sub-01/ses-pre/func/*partial*_relmat.tsv")
     assert partial.name == f"{stem.name}_seg-boxesdseg_stat-partialcorrelation_relmat.tsv"
     for image in (seed, sv2a):

@@ -191,6 +191,19 @@ def test_names_that_refer_to_nothing_are_errors(tmp_path, rng, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_choice_that_cannot_censor_is_told_before_anything_is_computed(tmp_path, rng, capsys):
+    study = write_study(
+        tmp_path, rng, people=1, multiverse={"scrub": [True, False]},
+        bold={"strategy": "24P", "fd_threshold_mm": None},
+    )  # fmt: skip
+    for path in tmp_path.glob("*_confounds.tsv"):
+        table = read_table(path).drop(columns="framewise_displacement")
+        table.to_csv(path, sep="\t", index=False, na_rep="n/a")
+    assert main(["networks", str(study)]) == 2
+    assert "framewise_displacement: found no such column" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_parcels_without_a_network_are_subcortex_or_an_error(tmp_path, rng, capsys):
     study = write_study(tmp_path, rng, people=1, raw=False)
     parcels = pd.DataFrame({"name": NAMES, "network": NETWORKS, "structure": "cortex"})
@@ -209,8 +222,10 @@ def test_results_of_an_earlier_call_go(tmp_path, rng):
     assert main(["networks", str(study)]) == 0
     for path in tmp_path.glob("sub-02_*"):
         path.unlink()
+    (tmp_path / "out/group/networks/notes.txt").write_text("mine")
     assert main(["networks", str(study)]) == 0
     assert not list((tmp_path / "out" / "sub-02").rglob("*.tsv"))
+    assert (tmp_path / "out/group/networks/notes.txt").exists()  # which is the user's
     assert len(list((tmp_path / "out" / "sub-01").rglob("*partial*.tsv"))) == 2
 
 

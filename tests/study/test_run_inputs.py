@@ -157,7 +157,6 @@ def test_fmriprep(fmriprep):
     ]
     for run in runs:
         assert run.series.name.endswith(f"_{MNI}_res-1_desc-preproc_bold.nii.gz")
-        assert run.mask.name == run.series.name.replace("preproc_bold", "brain_mask")
         assert run.confounds.name.endswith(f"run-{run.run}_desc-confounds_timeseries.tsv")
         assert not run.denoised
     assert [warning.where for warning in warnings] == ["sub-02"]
@@ -176,3 +175,11 @@ def test_fmriprep_without_what_it_takes(fmriprep):
     text = str(raised.value)
     assert "no confounds of this run" in text
     assert "a repetition time of 2000" in text
+
+
+def test_runs_are_ordered_by_their_numbers(tmp_path):
+    for session in ("pre", "post"):
+        for run in (10, 2, 1):
+            (tmp_path / f"sub-01_ses-{session}_run-{run}.tsv").write_text("a\tb\n1\t2\n")
+    runs, _ = find_series(tmp_path / "sub-{subject}_ses-{session}_run-{run}.tsv", ("pre", "post"))
+    assert [run.run for run in runs] == ["1", "2", "10"] * 2

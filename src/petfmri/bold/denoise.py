@@ -214,6 +214,7 @@ def require_kept(
     tr_s: float,
     dummy: int = 0,
     share: float = 1.0,
+    by: str | None = None,
     where: str = "BOLD run",
 ) -> None:
     """Refuse a run that is too short after censoring.
@@ -226,6 +227,8 @@ def require_kept(
     dummy : int
     share : float
         Of `cleaning.minimum_kept_s` that this run must have.
+    by : str, optional
+        What censored, for the message; default: `cleaning.censoring`.
     where : str
 
     Raises
@@ -238,7 +241,7 @@ def require_kept(
         raise ExcludedRunError(
             where,
             f"{n_kept * tr_s:g} s kept ({kept.size} frames, {dummy} dummies, "
-            f"{kept.size - dummy - n_kept} censored by {cleaning.censoring})",
+            f"{kept.size - dummy - n_kept} censored by {by or cleaning.censoring})",
             f"at least {minimum_s:g} s",
             "leave the run out, or lower the minimum knowing what that means",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,7 +13,9 @@ SEED = 1  # of every table that this package writes, so that two calls agree
 Chosen = list[tuple[int, BoolArray]]
 
 
-def matched_frames(sessions: Sequence[Sequence[BoolArray]], *, seed: int = SEED) -> list[Chosen]:
+def matched_frames(
+    sessions: Sequence[Mapping[int, BoolArray]], *, seed: int = SEED
+) -> list[Chosen]:
     """Cut the sessions of one person to the same runs and the same frames of each.
 
     NGSC, the noise of correlations and whatever rests on them move with the degrees of freedom as
@@ -21,15 +23,15 @@ def matched_frames(sessions: Sequence[Sequence[BoolArray]], *, seed: int = SEED)
     frames scattered over a longer time have more of them. So frames are chosen first, and each
     session is then cleaned with the same frames of its time line and as many confounds:
 
-    1. Every session uses as many runs as the one with the fewest: those with the most kept frames
-       (of equals the earlier), in the order of acquisition.
-    2. The k-th runs of all sessions are cut to one length, that of the shortest from its first to
-       its last kept frame; where the cut starts in a longer one is drawn at random with `seed`.
+    1. Runs that every session has, by number, are used. If there is none, every session uses as
+       many as the one with the fewest: those with the most kept frames, in their order.
+    2. Runs that go together are cut to one length, that of the shortest from its first to its last
+       kept frame; where the cut starts in a longer one is drawn at random with `seed`.
     3. A frame that any session has censored there is censored in all.
 
     Parameters
     ----------
-    sessions : for each session, for each run, bool array of shape (n_frames,)
+    sessions : for each session, mapping of run number to bool array of shape (n_frames,)
         True for frames that survived censoring; at least one in each run.
     seed : int
         Draws depend on it and on the place of session and run, not on other persons.
@@ -41,16 +43,14 @@ def matched_frames(sessions: Sequence[Sequence[BoolArray]], *, seed: int = SEED)
     Examples
     --------
     >>> pre, post = np.ones(6, dtype=bool), np.array([True, False, True, True])
-    >>> for ((run, kept),) in matched_frames([[pre], [post]]):
+    >>> for ((run, kept),) in matched_frames([{0: pre}, {0: post}]):
     ...     print(run, kept.astype(int))
     0 [0 1 0 1 1 0]
     0 [1 0 1 1]
     """
-    n_runs = min(len(runs) for runs in sessions)
-    longest = [_longest(runs, n_runs) for runs in sessions]
+    together = list(zip(*_paired(sessions), strict=True))
     chosen: list[Chosen] = [[] for _ in sessions]
-    for k in range(n_runs):
-        numbers = [runs[k] for runs in longest]
+    for k, numbers in enumerate(together):
         lines = [_line(runs[number]) for runs, number in zip(sessions, numbers, strict=True)]
         length = min(stop - start for start, stop in lines)
         starts = [
@@ -71,10 +71,16 @@ def matched_frames(sessions: Sequence[Sequence[BoolArray]], *, seed: int = SEED)
     return chosen
 
 
-def _longest(runs: Sequence[BoolArray], n_runs: int) -> list[int]:
-    """Number the runs with the most kept frames, in the order of acquisition."""
-    order = sorted(range(len(runs)), key=lambda run: (-int(runs[run].sum()), run))
-    return sorted(order[:n_runs])
+def _paired(sessions: Sequence[Mapping[int, BoolArray]]) -> list[list[int]]:
+    """Number the runs of each session that go together."""
+    common = sorted(set.intersection(*(set(runs) for runs in sessions)))
+    if common:
+        return [common for _ in sessions]
+    n_runs = min(len(runs) for runs in sessions)
+    return [
+        sorted(sorted(runs, key=lambda run: (-int(runs[run].sum()), run))[:n_runs])
+        for runs in sessions
+    ]
 
 
 def _line(kept: BoolArray) -> tuple[int, int]:

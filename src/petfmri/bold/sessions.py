@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ from petfmri.bold.matching import SEED, Chosen, matched_frames
 from petfmri.bold.pooling import pool_runs
 from petfmri.errors import DenoisingError, ExcludedRunError
 from petfmri.typing import BoolArray, FloatArray
+
+Lost: TypeAlias = dict[tuple[str, int], str]  # session and number of a run: why it is left out
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,9 @@ def clean_sessions(
 
     A run that is too short after censoring, or has too few degrees of freedom, is left out and
     listed; a session without a run, or with less than `cleaning.minimum_kept_s` in all, is left out
-    with its runs. The others are cut by `matched_frames`, then cleaned and pooled. If too little is
-    left in common, the session that kept least is left out.
+    with its runs. The others are cut by `matched_frames`, then cleaned and pooled. Where what runs
+    share does not suffice, the one that kept least is left out; where what sessions share does not,
+    the session that kept least. A session that is left alone is used whole.
 
     Parameters
     ----------
@@ -121,30 +125,62 @@ def clean_sessions(
     """
     _check_repetition_times(sessions)
     excluded: dict[str, str] = {}
-    kept = {
+    usable = {
         name: left
         for name, runs in sessions.items()
         if (left := _usable(name, runs, cleaning, excluded))
     }
-    while kept:
-        chosen = matched_frames([list(runs.values()) for runs in kept.values()], seed=seed)
-        used = {
-            name: [(list(kept[name])[k], frames) for k, frames in cut]
-            for name, cut in zip(kept, chosen, strict=True)
-        }
-        failed = _too_little_in_common(sessions, kept, used, cleaning)
-        done: dict[str, Session] = {}
-        if not failed:
-            done, failed = _cleaned(sessions, used, cleaning)
-        if not failed:
+    while usable:
+        done, lost = _on_equal_terms(sessions, usable, cleaning, seed)
+        gone = (
+            set() if done else {name for name, runs in usable.items() if _all_of(runs, name, lost)}
+        )
+        for (name, run), why in lost.items():
+            if name in gone or not gone:  # the others get their runs back
+                excluded[sessions[name][run].name] = why
+        if not gone:
             return Sessions(_counted(done, sessions, cleaning), excluded)
-        excluded |= failed  # and once more: the others may now keep more frames
-        kept = {
-            name: left
-            for name, runs in kept.items()
-            if (left := {k: m for k, m in runs.items() if sessions[name][k].name not in failed})
-        }
+        usable = {name: runs for name, runs in usable.items() if name not in gone}
     return Sessions({}, excluded)
+
+
+def _on_equal_terms(
+    sessions: Mapping[str, Sequence[Run]],
+    usable: Mapping[str, Mapping[int, BoolArray]],
+    cleaning: Cleaning,
+    seed: int,
+) -> tuple[dict[str, Session], Lost]:
+    """Match and clean, leaving out runs until what is shared suffices; {} if a session has none."""
+    kept = {name: dict(runs) for name, runs in usable.items()}
+    lost: Lost = {}
+    while all(kept.values()):
+        chosen = matched_frames(list(kept.values()), seed=seed)
+        used = dict(zip(kept, chosen, strict=True))
+        failed = _too_little_in_common(sessions, kept, used, cleaning)
+        cleaned: dict[str, list[Denoised]] = {name: [] for name in kept}
+        for place in range(len(chosen[0])) if not failed else ():
+            together = {name: cut[place] for name, cut in used.items()}
+            try:
+                for name, (number, frames) in together.items():
+                    run = sessions[name][number]
+                    if len(kept) > 1:
+                        _require_share(run, frames, cleaning, 1 / len(sessions[name]))
+                    cleaned[name].append(clean_run(run, frames, cleaning))
+            except ExcludedRunError as error:
+                least = min(together, key=lambda name: int(kept[name][together[name][0]].sum()))
+                reason = f"in common with the other session, {_reason(error)}"
+                failed[least, together[least][0]] = reason
+        if not failed:
+            made = {name: Session(pool_runs(runs), used[name]) for name, runs in cleaned.items()}
+            return made, lost
+        lost |= failed
+        for name, number in failed:
+            del kept[name][number]
+    return {}, lost
+
+
+def _all_of(runs: Mapping[int, BoolArray], name: str, lost: Lost) -> bool:
+    return all((name, number) in lost for number in runs)
 
 
 def _too_little_in_common(
@@ -152,7 +188,7 @@ def _too_little_in_common(
     kept: Mapping[str, Mapping[int, BoolArray]],
     used: Mapping[str, Chosen],
     cleaning: Cleaning,
-) -> dict[str, str]:
+) -> Lost:
     """Name the runs of the session that kept least, if what the sessions share is too short."""
     first = next(iter(used))
     shared_s = sum(int(frames.sum()) * sessions[first][run].tr_s for run, frames in used[first])
@@ -163,7 +199,14 @@ def _too_little_in_common(
         f"{shared_s:g} s kept in common with the other session; "
         f"expected at least {cleaning.minimum_kept_s:g} s"
     )
-    return {sessions[least][run].name: reason for run in kept[least]}
+    return {(least, run): reason for run in kept[least]}
+
+
+def _require_share(run: Run, frames: BoolArray, cleaning: Cleaning, share: float) -> None:
+    by = None if run.confounds is not None else "the program that cleaned it"
+    require_kept(
+        frames, cleaning, tr_s=run.tr_s, dummy=run.dummy, share=share, by=by, where=run.name
+    )
 
 
 def _counted(
@@ -180,24 +223,6 @@ def _counted(
     }
 
 
-def _cleaned(
-    sessions: Mapping[str, Sequence[Run]], used: Mapping[str, Chosen], cleaning: Cleaning
-) -> tuple[dict[str, Session], dict[str, str]]:
-    """Clean the chosen frames; also say which runs have too few degrees of freedom."""
-    done, failed = {}, {}
-    for name, chosen in used.items():
-        runs = []
-        for number, frames in chosen:
-            run = sessions[name][number]
-            try:
-                runs.append(clean_run(run, frames, cleaning))
-            except ExcludedRunError as error:
-                failed[run.name] = _reason(error)
-        if runs:
-            done[name] = Session(pool_runs(runs), chosen)
-    return done, failed
-
-
 def _usable(
     name: str, runs: Sequence[Run], cleaning: Cleaning, excluded: dict[str, str]
 ) -> dict[int, BoolArray]:
@@ -206,14 +231,7 @@ def _usable(
     for number, run in enumerate(runs):
         frames = _censored(run, cleaning)
         try:
-            require_kept(
-                frames,
-                cleaning,
-                tr_s=run.tr_s,
-                dummy=run.dummy,
-                share=1 / len(runs),
-                where=run.name,
-            )
+            _require_share(run, frames, cleaning, 1 / len(runs))
             clean_run(run, frames, cleaning)  # before the other sessions' frames decide
         except ExcludedRunError as error:
             excluded[run.name] = _reason(error)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from petfmri.bold.censoring import kept_frames
 from petfmri.bold.strategies import strategy_columns
-from petfmri.commands.context import config_problems, group_folder, rois_of
+from petfmri.commands.context import cleaning_of, config_problems, group_folder, rois_of
 from petfmri.commands.network_choices import NetworkChoice
 from petfmri.commands.network_inputs import SOURCES, Loaded, source_of
 from petfmri.commands.stale import stale
@@ -78,14 +79,19 @@ def network_problems(study: Study) -> list[Problem]:
     return problems
 
 
-def name_problems(study: Study, loaded: Loaded) -> list[Problem]:
-    """Find names in the configuration that the atlas or the metrics do not have."""
+def network_name_problems(study: Study, loaded: Loaded) -> list[Problem]:
+    """Find networks that an atlas does not have."""
     known = set(loaded.atlas["network"])
     unknown = [name for name in study.networks or () if name not in known]
-    problems = []
-    if unknown:
-        expected = f"of {', '.join(sorted(known))}"
-        problems.append(Problem("networks", ", ".join(unknown), expected, "correct the names"))
+    if not unknown:
+        return []
+    expected = f"of {', '.join(sorted(known))}, those of {loaded.name}"
+    return [Problem("networks", ", ".join(unknown), expected, "correct the names")]
+
+
+def name_problems(study: Study, loaded: Loaded) -> list[Problem]:
+    """Find names in the configuration that the atlas or the metrics do not have."""
+    problems = network_name_problems(study, loaded)
     found = rois_of(study, list(loaded.atlas["name"]))
     for roi, patterns in study.regions_of_interest.items():
         if roi not in found and "regions_of_interest" in study.model_fields_set:
@@ -99,23 +105,29 @@ def name_problems(study: Study, loaded: Loaded) -> list[Problem]:
             )
     metrics = [metric.name for metric in metrics_for(list(loaded.atlas["network"]), list(found))]
     metrics += [metric.name for metric in GRADIENT_METRICS]
-    if study.primary and source_of(study) != "run" and study.primary not in metrics:
+    if study.primary and study.bids is None and study.primary not in metrics:
         expected = "a network metric"
         remedy = did_you_mean(study.primary, metrics)
         problems.append(Problem("primary", study.primary, expected, remedy))
     return problems
 
 
-def strategy_problems(loaded: Loaded, chosen: Sequence[NetworkChoice]) -> list[Problem]:
-    """Find strategies whose columns a run's confounds lack, before anything is computed."""
+def strategy_problems(
+    study: Study, loaded: Loaded, chosen: Sequence[NetworkChoice]
+) -> list[Problem]:
+    """Find choices whose columns a run's confounds lack, before anything is computed."""
     problems = []
+    cleanings = dict.fromkeys(
+        (choice.strategy, choice.cleaning(cleaning_of(study.bold)).censoring) for choice in chosen
+    )
     for run in loaded.runs:
         if run.confounds is None:
             continue
         present = list(map(str, run.confounds.columns))
-        for strategy in dict.fromkeys(choice.strategy for choice in chosen):
+        for strategy, censoring in cleanings:
             try:
                 strategy_columns(strategy, present, f"{run.name}: {strategy}")
+                kept_frames(run.confounds, censoring, dummy=run.dummy, where=run.name)
             except DenoisingError as error:
                 problems += error.problems
-    return problems
+    return list(dict.fromkeys(problems))

@@ -43,6 +43,7 @@ class VoxelImage:
     motion : Path, optional
         Moves of each volume; None: they are aligned.
     run : str, optional
+        ``"1"``, or such as ``"dir-AP_run-1"``.
     """
 
     bold: Path
@@ -51,6 +52,13 @@ class VoxelImage:
     xfm: Path | None = None
     motion: Path | None = None
     run: str | None = None
+
+    @property
+    def entities(self) -> dict[str, str]:
+        """What tells the run from others, as in file names."""
+        if self.run is None or "-" not in self.run:
+            return {} if self.run is None else {"run": self.run}
+        return dict(pair.split("-", 1) for pair in self.run.split("_"))
 
     def read(self) -> tuple[Grid, IntArray, Iterator[FloatArray]]:
         """Return the grid, its labels, and the volumes over the labelled voxels one by one."""
@@ -78,8 +86,9 @@ def write_session_maps(
     path: Any,
     rois: Mapping[str, Sequence[int]],
     sv2a: FloatArray | None,
+    present: BoolArray,
     told: Mapping[str, Any],
-) -> None:
+) -> Iterator[Path]:
     """Write the maps of every run that the session's metrics are made of.
 
     Parameters
@@ -93,6 +102,8 @@ def write_session_maps(
         From entities to the final path.
     rois : mapping of name to columns
     sv2a : array of shape (n_parcels,), optional
+    present : bool array of shape (n_parcels,)
+        Parcels with a signal in every session of the person.
     told : mapping
         For the sidecars: how the series were cleaned.
     """
@@ -104,19 +115,20 @@ def write_session_maps(
         grid, labels, volumes = image.read()
         kept = np.array([v for v, keep in zip(volumes, frames) if keep], dtype=np.float32)
         voxels = clean_voxels(operator, kept)
-        named = partial(path, run=image.run, space=image.space)
+        named = partial(path, space=image.space, **image.entities)
         parcels = operator.matrix @ _centred(runs[number].series[frames])
         about = {**told, "Frames": int(frames.sum()), "Sources": [image.bold.name]}
         for roi, columns in rois.items():
-            seen = [k for k in columns if np.isfinite(parcels[:, k]).all()]
+            seen = [k for k in columns if present[k]]
             if not seen:
                 continue
             z = seed_map(standardized(parcels[:, seen]).mean(axis=1), voxels)
             text = f"Fisher z of the correlation with the mean of {len(seen)} parcels of {roi}"
             target = named(seed=bids_label(roi), stat="fisherz")
-            _save(z, labels, grid, target, {"Description": text, **about})
+            yield from _save(z, labels, grid, target, {"Description": text, **about})
         if sv2a is not None:
-            values = pd.Series(sv2a, index=list(index)).reindex(labels[labels > 0]).to_numpy()
+            known = pd.Series(np.where(present, sv2a, np.nan), index=list(index))
+            values = known.reindex(labels[labels > 0]).to_numpy()
             _, z = sv2a_connectivity(voxels, values)
             text = (
                 "SV2A-informed connectivity: Fisher z of the correlation with the course that "
@@ -124,7 +136,7 @@ def write_session_maps(
                 "has one value per parcel and is the same for every session"
             )
             target = named(desc="SV2A", stat="fisherz")
-            _save(z, labels, grid, target, {"Description": text, **about})
+            yield from _save(z, labels, grid, target, {"Description": text, **about})
 
 
 def _centred(series: FloatArray) -> FloatArray:
@@ -133,12 +145,12 @@ def _centred(series: FloatArray) -> FloatArray:
 
 def _save(
     z: FloatArray, labels: IntArray, grid: Grid, target: Path, about: Mapping[str, Any]
-) -> None:
+) -> Iterator[Path]:
     """Write a map; 0 outside, as images of connectivity have it, and where there is no signal."""
     inside: BoolArray = labels > 0
     values = np.zeros(grid.shape, dtype=np.float32)
     values[inside] = np.nan_to_num(z)
-    save_image(nib.Nifti1Image(values, grid.affine), target)
+    yield save_image(nib.Nifti1Image(values, grid.affine), target)
     lost = int(np.count_nonzero(np.isnan(z)))
     content = {**about, "VoxelsWithoutSignal": lost, "ValueOutside": 0}
-    write_json(content, Path(str(target).removesuffix(".nii.gz") + ".json"))
+    yield write_json(content, Path(str(target).removesuffix(".nii.gz") + ".json"))

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TypeAlias
 
 import pandas as pd
@@ -23,6 +24,7 @@ from petfmri.commands.context import (
 )
 from petfmri.commands.network_checks import (
     name_problems,
+    network_name_problems,
     network_problems,
     strategy_problems,
 )
@@ -32,7 +34,12 @@ from petfmri.commands.network_choices import (
     described,
     network_choices,
 )
-from petfmri.commands.network_files import remove_earlier, write_maps, write_matrices
+from petfmri.commands.network_files import (
+    remove_earlier,
+    write_maps,
+    write_matrices,
+    write_record,
+)
 from petfmri.commands.network_inputs import Loaded, Person, load_runs
 from petfmri.commands.network_person import Options, PersonNetworks, person_networks
 from petfmri.commands.tables import network_columns, region_columns, session_columns
@@ -73,7 +80,14 @@ def networks(study: Study, *, n_procs: int = 1, maps: bool = True) -> pd.DataFra
         raise ConfigError.of(problems)
     chosen = network_choices(study)
     loaded = load_runs(study, study.atlas)
-    problems = name_problems(study, loaded) + strategy_problems(loaded, chosen)
+    others = {
+        atlas: load_runs(study, atlas)
+        for atlas in dict.fromkeys(choice.atlas for choice in chosen)
+        if atlas != study.atlas
+    }
+    problems = name_problems(study, loaded) + strategy_problems(study, loaded, chosen)
+    for other in others.values():
+        problems += network_name_problems(study, other)
     if problems:
         raise ConfigError.of(problems)
     remove_earlier(study)
@@ -106,24 +120,31 @@ def networks(study: Study, *, n_procs: int = 1, maps: bool = True) -> pd.DataFra
         "comparisons": (compared.comparisons if compared else pd.DataFrame(), COMPARISON_COLUMNS),
         "changes": (compared.changes if compared else pd.DataFrame(), COMPARISON_COLUMNS),
     }
-    _write(study, written)
-    write_matrices(study, loaded, results)
-    if maps and study.connectivity.maps:
-        write_maps(study, loaded, results)
-    many, told = _multiverse(study, loaded, chosen, sessions, metrics, n_procs)
-    written = {**written, "multiverse": (many, MULTIVERSE_COLUMNS)}
-    _write(study, {"multiverse": written["multiverse"]})
-    _page(study, loaded, written, compared, [*loaded.notes, *notes, *told])
+    made: list[Path] = []
+    try:
+        made += _write(study, written)
+        made += write_matrices(study, loaded, results)
+        if maps and study.connectivity.maps:
+            made += write_maps(study, loaded, results)
+        every = {study.atlas: loaded, **others}
+        many, told = _multiverse(study, every, chosen, sessions, metrics, n_procs)
+        made += _write(study, {"multiverse": (many, MULTIVERSE_COLUMNS)})
+        notes += [*loaded.notes, *told]
+        made += _page(study, loaded, {**written, "multiverse": (many, {})}, compared, notes)
+    finally:
+        write_record(study, made)
     return excluded
 
 
-def _write(study: Study, written: Tables) -> None:
+def _write(study: Study, written: Tables) -> list[Path]:
     """Write the tables that have rows."""
     folder = group_folder(study, "networks")
+    made = [write_text(resolved(study), folder / "study.yaml")]
     for name, (table, columns) in written.items():
         if not table.empty:
-            write_table(table, folder / f"{name}.tsv", columns)
-    write_text(resolved(study), folder / "study.yaml")
+            path = write_table(table, folder / f"{name}.tsv", columns)
+            made += [path, path.with_suffix(".json")]
+    return made
 
 
 def _options(study: Study, loaded: Loaded, choice: NetworkChoice) -> Options:
@@ -171,7 +192,7 @@ def _one(
 
 def _multiverse(
     study: Study,
-    loaded: Loaded,
+    loaded: Mapping[str | AtlasFiles, Loaded],
     chosen: Sequence[NetworkChoice],
     declared: pd.DataFrame,
     metrics: Sequence[str],
@@ -179,15 +200,14 @@ def _multiverse(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Describe the change of every metric by every choice, the declared one first."""
     roles = (f"ses-{study.sessions.pre}", f"ses-{study.sessions.post}")
-    people = [person.id for person in loaded.people if set(roles) <= set(person.sessions)]
-    others: dict[str | AtlasFiles, Loaded] = {study.atlas: loaded}
+    people = [
+        person.id for person in loaded[study.atlas].people if set(roles) <= set(person.sessions)
+    ]
     rows: list[dict[str, object]] = []
     notes = []
     for number, choice in enumerate(chosen):
         sessions = declared
-        if choice.atlas not in others:
-            others[choice.atlas] = load_runs(study, choice.atlas)
-        mine = others[choice.atlas]
+        mine = loaded[choice.atlas]
         label = choice.label(mine.name, clean=mine.is_clean)
         if number:
             results = _measured(mine, _options(study, mine, choice), n_procs, whole=False)
@@ -226,14 +246,14 @@ def _page(
     written: Tables,
     compared: Comparison | None,
     notes: Sequence[str],
-) -> None:
+) -> list[Path]:
     from petfmri.commands.overview import write_overview
     from petfmri.reports.networks_page import networks_page, verdict
 
     folder, sessions = group_folder(study, "networks"), written["sessions"][0]
     ran = (group_folder(study) / "sessions.tsv").exists()
     shown = ("multiverse", "reliability", "fc_change", "excluded", "missing")
-    networks_page(
+    page = networks_page(
         sessions,
         study=study.name,
         source=loaded.source,
@@ -243,6 +263,7 @@ def _page(
         overview=ran,
         **{name: written[name][0] for name in shown},
     ).save(folder / "networks.html")
-    write_text(verdict(sessions, compared, study.primary) + "\n", folder / "verdict.txt")
+    said = write_text(verdict(sessions, compared, study.primary) + "\n", folder / "verdict.txt")
     if ran:
         write_overview(study)
+    return [page, said]

@@ -22,7 +22,7 @@ class RunsInputSpec(StepInputSpec):
     dummies = InputMultiObject(traits.Int, mandatory=True, desc="one per run")
     tr_s = InputMultiObject(traits.Float, mandatory=True, desc="one per run")
     sessions = InputMultiObject(traits.Str, mandatory=True, desc="one per run")
-    cleaning = traits.Dict(mandatory=True, desc="as Cleaning.values")
+    cleaning = traits.Dict(mandatory=True, desc="as dataclasses.asdict gives a Cleaning")
     where = traits.Str(mandatory=True, desc="names the person in errors")
 
 
@@ -84,8 +84,8 @@ class Denoise(_OfRuns):
         (session,) = found.sessions.values()
         pooled = session.denoised
         quality = {
-            "frames_kept": pooled.frames_kept,
-            "frames_total": pooled.frames_total,
+            "frames_kept": session.frames_kept,
+            "frames_total": session.frames_total,
             "df_effective": pooled.df_effective,
             "mean_fd": pooled.mean_fd,
             "excluded": "; ".join(f"{run}: {why}" for run, why in found.excluded.items()),
@@ -113,7 +113,7 @@ class ConnectivityOutputSpec(TraitedSpec):
 
 
 class Connectivity(_OfRuns):
-    """Measure the sessions of one participant on equal numbers of frames."""
+    """Measure the sessions of one participant over the same frames and parcels."""
 
     input_spec = ConnectivityInputSpec
     output_spec = ConnectivityOutputSpec

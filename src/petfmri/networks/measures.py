@@ -22,7 +22,7 @@ class SessionSeries:
     Attributes
     ----------
     series : array of shape (n_frames, n_parcels)
-        As many frames as every other session of the person has.
+        The same frames of the time line as every other session of the person has.
     times : int array of shape (n_frames,), optional
         Number of each frame in its run, a fall begins a run; None: consecutive.
     conditions : mapping

@@ -24,7 +24,7 @@ CHANGES = {
 }  # fmt: skip
 RELIABILITY = {
     "metric": "metric", "kind": "of", "n": "n", "icc": "ICC(A,1)", "icc_low": "from",
-    "icc_high": "to", "icc_whole": "whole session", "frames": "frames of each",
+    "icc_high": "to", "icc_whole": "both halves", "frames": "frames of each",
     "df_low": "df from", "df_high": "df to",
 }  # fmt: skip
 SETTINGS = ("atlas", "strategy", "censoring", "low_hz", "high_hz", "tr_s")

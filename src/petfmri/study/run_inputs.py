@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -46,8 +47,6 @@ class RunInput:
         XCP-D's ``_outliers.tsv``: which frames were kept.
     parcels : Path or None
         XCP-D's table of the parcels, in the order of the columns.
-    mask : Path or None
-        Brain mask of a 4-D image.
     denoising : str
         How the source says that it was denoised: sessions that differ are not comparable.
     """
@@ -62,7 +61,6 @@ class RunInput:
     mean_fd: float = math.nan
     kept: Path | None = None
     parcels: Path | None = None
-    mask: Path | None = None
     denoising: str = ""
 
 
@@ -146,7 +144,7 @@ def find_series(
 
 
 def find_fmriprep(root: Path | str, sessions: Sequence[str], task: str = "rest") -> Found:
-    """Find the preprocessed runs of fMRIPrep in MNI152NLin2009cAsym, with mask and confounds.
+    """Find the preprocessed runs of fMRIPrep in MNI152NLin2009cAsym, with their confounds.
 
     Of several resolutions of a run, the first by name is taken.
 
@@ -198,10 +196,7 @@ def find_fmriprep(root: Path | str, sessions: Sequence[str], task: str = "rest")
         if tr_s is None or not REPETITION_S[0] <= tr_s <= REPETITION_S[1]:
             found_tr = f"a repetition time of {tr_s}"
             problems.append(_absent(str(run.path), found_tr, "0.1 to 10 s in its sidecar"))
-        mask = run.path.with_name(run.path.name.replace("_desc-preproc_bold", "_desc-brain_mask"))
-        runs.append(
-            RunInput(*run, confounds, tr_s, denoised=False, mask=mask if mask.exists() else None)
-        )
+        runs.append(RunInput(*run, confounds, tr_s, denoised=False))
     return runs, only_warnings([*problems, *reader.problems])
 
 
@@ -220,7 +215,7 @@ def choose(
     people : sequence of str
         Who may have runs, beside those of whom one was found.
     """
-    found = sorted(found, key=lambda run: (run.participant, run.run or "", run.path))
+    found = sorted(found, key=lambda run: (run.participant, _by_number(run.run or ""), run.path))
     wanted = [with_prefix("ses", session) for session in sessions]
     there = sorted({run.session for run in found})
     problems = [_no_session(session, there, where) for session in wanted if session not in there]
@@ -240,6 +235,11 @@ def choose(
                 if other is not run:
                     problems.append(_twice(other, run))
     return list(chosen.values()), problems
+
+
+def _by_number(label: str) -> list[tuple[int, str]]:
+    """Order labels by the numbers in them: run 2 before run 10."""
+    return [(int(part) if part.isdigit() else -1, part) for part in re.split(r"(\d+)", label)]
 
 
 def run_key(scan: Mapping[str, str]) -> tuple[str, str, str | None]:
