@@ -224,7 +224,7 @@ def _matrices(study: Study, regions: pd.DataFrame) -> dict[str, object] | None:
     roles = {role: f"ses-{getattr(study.sessions, role)}" for role in ("pre", "post")}
     found: dict[str, list[np.ndarray]] = {role: [] for role in roles}
     parcels = pd.Index([])
-    for folder in sorted(study.output.glob("sub-*")):
+    for folder in sorted(path for path in study.output.glob("sub-*") if path.is_dir()):
         paths = [_relmat(study, folder.name, label) for label in roles.values()]
         if None in paths:
             continue
