@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.networks.test_metrics import LOST, NETWORKS, Z
 
 from petfmri.networks.centrality import eigenvector_centrality
 from petfmri.networks.connectivity import correlate, fisher_z
@@ -11,18 +12,6 @@ from petfmri.networks.gbc import gbc
 from petfmri.networks.participation import participation, participation_negative
 from petfmri.networks.registry import NODAL, nodal_metrics
 from petfmri.networks.strength import nodal_strength
-
-NETWORKS = ["Default", "Default", "SomMot", "SomMot"]
-Z = np.array(
-    [
-        [0.0, 0.9, 0.3, -0.1],
-        [0.9, 0.0, 0.1, 0.2],
-        [0.3, 0.1, 0.0, 0.5],
-        [-0.1, 0.2, 0.5, 0.0],
-    ]
-)
-LOST = Z.copy()
-LOST[3] = LOST[:, 3] = np.nan
 
 
 def test_participation_by_hand():

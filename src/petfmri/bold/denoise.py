@@ -147,8 +147,6 @@ def denoise(
         If too little is left: with the counts.
     """
     cleaning = cleaning or Cleaning()
-    _check_lengths(series, confounds, where)
-    strategy_columns(cleaning.strategy, list(map(str, confounds.columns)), where)
     kept = kept_frames(confounds, cleaning.censoring, dummy=dummy, where=where)
     require_kept(kept, cleaning, tr_s=tr_s, dummy=dummy, where=where)
     return clean(series, confounds, kept, cleaning, tr_s=tr_s, where=where)

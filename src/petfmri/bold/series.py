@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from petfmri.bold.parcels import check_index, columns_of, missing_parcels
+from petfmri.bold.parcels import ParcelSeries, check_index, columns_of, missing_parcels
 from petfmri.errors import DatasetError
 from petfmri.typing import BoolArray, FloatArray, IntArray
 
@@ -18,16 +18,13 @@ TISSUES = ("global_signal", "white_matter", "csf")
 
 
 @dataclass(frozen=True)
-class RunSignals:
+class RunSignals(ParcelSeries):
     """The mean signals of one run, before denoising.
 
     Attributes
     ----------
-    series : array of shape (n_frames, n_parcels)
-        Columns in the order of the atlas table. A missing parcel is a column of NaN.
-    coverage : array of shape (n_parcels,)
-        Fraction of the parcel inside the field of view, with a signal that varies.
-    missing : mapping of column number to reason
+    series, coverage, missing
+        As in `ParcelSeries`.
     tissues : mapping of ``global_signal``, ``white_matter``, ``csf`` to array of shape (n_frames,)
         Absent where the mask holds no voxel with signal.
     dvars : array of shape (n_frames,)
@@ -45,9 +42,6 @@ class RunSignals:
     .. [2] Nichols TE (2017). Notes on creating a standardized version of DVARS. arXiv:1704.01469
     """
 
-    series: FloatArray
-    coverage: FloatArray
-    missing: Mapping[int, str]
     tissues: Mapping[str, FloatArray]
     dvars: FloatArray
     std_dvars: FloatArray

@@ -35,7 +35,10 @@ def bids_folder(study: Study) -> Path:
     """
     if study.bids is None:
         raise ConfigError(
-            "bids", "nothing", "the raw BIDS folder", "name it, or use `compare` on PETPrep tables"
+            "bids",
+            "nothing",
+            "the raw BIDS folder",
+            "name it, or use `compare` on PETPrep tables and `networks` on given series",
         )
     if not study.bids.is_dir():
         raise ConfigError(

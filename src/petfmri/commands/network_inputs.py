@@ -301,7 +301,8 @@ def _of_fmriprep(study: Study, atlas: str | AtlasFiles) -> Loaded:
     inputs, notes = find_fmriprep(root, _sessions(study), study.bold.task)
 
     def read(one: RunInput) -> tuple[Run, VoxelImage]:
-        confounds = read_table(one.confounds) if one.confounds else None
+        assert one.confounds is not None  # find_fmriprep has refused runs without
+        confounds = read_table(one.confounds)
         found = _averaged(one, image)
         run = Run(
             _named(one),

@@ -39,7 +39,10 @@ def _parts(settings: Mapping[str, Any], verb: str) -> dict[str, Any]:
     if verb == "quantify":
         whole = ("bids", "derivatives", "sessions", "atlas", "regions_of_interest")
         return {part: settings.get(part) for part in whole} | _named(pet, list(pet))
-    parts = {part: settings.get(part) for part in ("sessions", "atlas", "networks", "bold")}
+    parts = {
+        part: settings.get(part)
+        for part in ("sessions", "atlas", "regions_of_interest", "networks", "bold")
+    }
     derivatives = settings.get("derivatives") or {}
     parts |= {f"derivatives.{name}": derivatives.get(name) for name in ("fmriprep", "petprep")}
     return parts | _named(pet, ["tracer", "window_min", "reference", "motion", "coregistration"])

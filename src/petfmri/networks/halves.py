@@ -1,4 +1,4 @@
-"""The halves of a session."""
+"""The runs of a session, and their halves."""
 
 from __future__ import annotations
 
@@ -30,10 +30,20 @@ def half_frames(times: IntArray) -> tuple[BoolArray, BoolArray]:
     (array([1, 1, 0, 0, 1, 0, 0]), array([0, 0, 1, 1, 0, 1, 0]))
     """
     times = np.asarray(times)
-    starts = np.flatnonzero(np.concatenate([[True], np.diff(times) <= 0]))
     first, second = np.zeros(times.size, dtype=bool), np.zeros(times.size, dtype=bool)
-    for start, stop in zip(starts, [*starts[1:], times.size], strict=True):
-        half = (stop - start) // 2
-        first[start : start + half] = True
-        second[start + half : start + 2 * half] = True
+    for run in runs_of(times):
+        half = run.size // 2
+        first[run[:half]] = True
+        second[run[half : 2 * half]] = True
     return first, second
+
+
+def runs_of(times: IntArray) -> list[IntArray]:
+    """List the frames of each run.
+
+    Examples
+    --------
+    >>> [run.tolist() for run in runs_of(np.array([0, 1, 4, 0, 1]))]
+    [[0, 1, 2], [3, 4]]
+    """
+    return np.split(np.arange(times.size), np.flatnonzero(np.diff(times) <= 0) + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from petfmri.networks.gbc import gbc
 from petfmri.typing import FloatArray
 
 
@@ -33,10 +34,4 @@ def nodal_strength(z: FloatArray) -> FloatArray:
     >>> nodal_strength(np.array([[0, 0.8, 0.2], [0.8, 0, -0.4], [0.2, -0.4, 0]]))
     array([0.5, 0.4, 0.1])
     """
-    missing = np.isnan(np.diag(z))
-    weights = np.where(np.isnan(z) | (z < 0), 0.0, z)
-    np.fill_diagonal(weights, 0.0)
-    partners = np.count_nonzero(~missing) - 1
-    if partners < 1:
-        return np.full(len(z), np.nan)
-    return np.where(missing, np.nan, weights.sum(axis=1) / partners)
+    return gbc(np.where(z < 0, 0.0, z))
