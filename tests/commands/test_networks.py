@@ -77,7 +77,9 @@ def test_a_planted_loss_of_segregation_comes_back(tmp_path, rng):
     assert {"half"} == set(table(tmp_path, "reliability")["kind"])
     page = (tmp_path / "out/group/networks/networks.html").read_text()
     assert "segregation fell" in page
-    assert "No gradients: connectivity: found groups of parcels" in page  # too few parcels
+    assert (
+        "No gradients: their template, the mean over sessions, has groups of" in page
+    )  # too few parcels
     matrix = read_table(
         tmp_path / "out/sub-01/ses-pre/func"
         "/sub-01_ses-pre_task-rest_seg-parcels_stat-pearsoncorrelation_relmat.tsv"

@@ -108,26 +108,27 @@ def _gradients(
     """Measure the principal gradient of every session that has one, aligned to one template."""
     cortex = (atlas["structure"] == "cortex").to_numpy()
     labels = atlas["network"][cortex].tolist()
-    usable, notes = {}, []
+    usable: dict[tuple[str, str], FloatArray] = {}
+    without: dict[str, list[str]] = {}
     for who, r in matrices.items():
         z = fisher_z(r[np.ix_(cortex, cortex)])
         try:
             gradients(z)
         except PetfmriError as error:
-            problem = error.problems[0]
-            notes.append(
-                f"No gradients of {' '.join(who)}: {problem.found} among the strongest tenth of "
-                "each parcel's connections."
-            )
+            without.setdefault(error.problems[0].found, []).append(" ".join(who))
         else:
             usable[who] = z
-    if len(notes) == len(matrices) > 1:
-        notes = [f"No gradients of any session. {notes[0]}"]
+    notes = [
+        f"No gradients of {len(people)} of {len(matrices)} sessions, for {found} among the strongest "
+        f"tenth of each parcel's connections: {', '.join(people)}."
+        for found, people in without.items()
+    ]
     try:
-        found = aligned_gradients(list(usable.values()), labels) if usable else []
+        aligned = aligned_gradients(list(usable.values()), labels) if usable else []
     except PetfmriError as error:
-        return {}, [*notes, f"No gradients: {error}"]
-    values = [gradient_metrics(one.values, labels) for one in found]
+        found = error.problems[0].found
+        return {}, [f"No gradients: their template, the mean over sessions, has {found}."]
+    values = [gradient_metrics(one.values, labels) for one in aligned]
     return dict(zip(usable, values, strict=True)), notes
 
 
