@@ -8,7 +8,10 @@ import pytest
 import yaml
 from tests.bold.test_denoise import confound_frame
 
+from petfmri.bold.denoise import Cleaning
+from petfmri.bold.sessions import Run
 from petfmri.cli import main
+from petfmri.commands.network_person import Options, person_networks
 from petfmri.simulation.connectivity import network_model
 from petfmri.simulation.effects import Effects
 from petfmri.study.files import read_table
@@ -292,3 +295,26 @@ def test_sessions_of_different_repetition_times_are_refused(tmp_path, rng):
         "tr_s 2.0 in ses-pre, 2.5 in ses-post; strategy 24P in ses-pre, 36P in ses-post"
     )
     assert incomparable(rows.assign(tr_s=2.0, strategy="24P")) == []
+
+
+def test_connectivity_that_does_not_change_has_moved_by_one(rng):
+    """Halves cleaned together would give 1.1; the mean of sixteen people is within 0.04."""
+    atlas = pd.DataFrame({"name": NAMES, "network": NETWORKS, "structure": "cortex"})
+    mixing = rng.normal(size=(6, len(NAMES)))
+    moved = []
+    for _ in range(16):
+        sessions = {
+            f"ses-{name}": [
+                Run(
+                    name,
+                    1000
+                    + rng.normal(size=(300, 6)) @ mixing
+                    + 3 * rng.normal(size=(300, len(NAMES))),
+                    TR_S,
+                    confound_frame(rng, 300),
+                )
+            ]
+            for name in ("pre", "post")
+        }
+        moved.append(person_networks(sessions, atlas, Options(Cleaning("24P"))).fc_change)
+    assert np.mean(moved) == pytest.approx(1, abs=0.04)

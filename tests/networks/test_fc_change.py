@@ -19,11 +19,11 @@ def test_distance_by_hand():
 
 
 def test_change_is_the_mean_of_four_pairs_over_one(rng):
-    pre, post = rng.normal(size=(2, 81, 5))
-    z = [fisher_z(correlate(part)) for part in (pre[:40], pre[40:80], post[:40], post[40:80])]
+    halves = rng.normal(size=(4, 40, 5))
+    z = [fisher_z(correlate(half)) for half in halves]
     across = [fc_distance(z[i], z[j]) for i in (0, 1) for j in (2, 3)]
     expected = np.mean(across) / fc_distance(z[0], z[1])
-    assert fc_change(pre, post) == pytest.approx(expected, abs=1e-12)
+    assert fc_change(halves[:2], halves[2:]) == pytest.approx(expected, abs=1e-12)
 
 
 def test_recovers_a_planted_change(rng):
@@ -35,21 +35,23 @@ def test_recovers_a_planted_change(rng):
         mixing = mixing if r else np.eye(n)
         own = np.linalg.cholesky(np.kron(np.eye(30), [[1, r], [r, 1]])).T  # 30 of 1,770 pairs
         values = [
-            fc_change(rng.normal(size=(T, n)), rng.normal(size=(T, n)) @ own) for _ in range(5)
+            fc_change(rng.normal(size=(2, T // 2, n)), rng.normal(size=(2, T // 2, n)) @ own)
+            for _ in range(5)
         ]
         delta = 30 / (n * (n - 1) / 2) * np.arctanh(r) ** 2
         assert np.mean(values) == pytest.approx(np.sqrt(1 + delta / (2 * variance)), abs=0.03)
 
 
-def test_parcels_missing_from_either_count_in_neither(rng):
-    pre, post = rng.normal(size=(2, 80, 6))
-    expected = fc_change(pre[:, :4], post[:, :4])
-    pre[:, 4], post[:, 5] = np.nan, np.nan
-    assert fc_change(pre, post) == pytest.approx(expected, abs=1e-12)
+def test_parcels_missing_from_any_count_in_none(rng):
+    halves = rng.normal(size=(4, 40, 6))
+    expected = fc_change(halves[:2, :, :4], halves[2:, :, :4])
+    halves[0, :, 4], halves[3, :, 5] = np.nan, np.nan
+    assert fc_change(halves[:2], halves[2:]) == pytest.approx(expected, abs=1e-12)
 
 
 def test_refuses_unequal_sessions(rng):
-    with pytest.raises(DatasetError, match=r"\(80, 6\) and \(70, 6\)"):
-        fc_change(rng.normal(size=(80, 6)), rng.normal(size=(70, 6)))
+    pre = rng.normal(size=(2, 40, 6))
+    with pytest.raises(DatasetError, match=r"\(35, 6\) and \(40, 6\)"):
+        fc_change(pre, pre[:, :35])
     with pytest.raises(DatasetError, match="1 parcels"):
-        fc_change(rng.normal(size=(80, 1)), rng.normal(size=(80, 1)))
+        fc_change(pre[..., :1], pre[..., :1])

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from petfmri.bold.denoise import Cleaning
+from petfmri.bold.pooling import pool_series
 from petfmri.bold.sessions import Run, Session, clean_run, clean_sessions
 from petfmri.errors import ExcludedRunError
 from petfmri.networks.comparability import common_parcels
@@ -17,7 +18,7 @@ from petfmri.networks.fc_change import fc_change
 from petfmri.networks.measures import Measured, SessionSeries, measure_sessions
 from petfmri.networks.partial import partial_correlation
 from petfmri.networks.seed_map import sv2a_connectivity
-from petfmri.typing import FloatArray, IntArray
+from petfmri.typing import BoolArray, FloatArray, IntArray
 
 LEAST_PART = 30  # frames of a half or a run, to speak of its metrics
 
@@ -112,7 +113,7 @@ def person_networks(
         found.excluded,
         found.sessions,
         {name: partial_correlation(one)[0] for name, one in series.items() if options.partial},
-        _fc_change(series, given, atlas, options),
+        _fc_change(sessions, found.sessions, atlas, options),
     )
 
 
@@ -126,19 +127,40 @@ def _conditions(runs: Sequence[Run], cleaning: Cleaning) -> dict[str, object]:
 
 
 def _fc_change(
-    series: Mapping[str, FloatArray],
-    given: Mapping[str, SessionSeries],
+    runs: Mapping[str, Sequence[Run]],
+    sessions: Mapping[str, Session],
     atlas: pd.DataFrame,
     options: Options,
 ) -> float:
-    """Measure the distance between pre and post over the cortex, where both are there."""
-    if not set(options.roles) <= set(series):
+    """Measure how far the cortex moved, where halves of both sessions suffice by themselves."""
+    if not set(options.roles) <= set(sessions):
         return float("nan")
     cortex = (atlas["structure"] == "cortex").to_numpy()
-    pre, post = (series[role][:, cortex] for role in options.roles)
-    if len(pre) < 2 * LEAST_PART:
+    try:
+        pre, post = (
+            [half[:, cortex] for half in _halves(runs[role], sessions[role], options.cleaning)]
+            for role in options.roles
+        )
+    except ExcludedRunError:
         return float("nan")
-    return fc_change(pre, post, given[options.roles[0]].times)
+    return fc_change(pre, post) if len(pre[0]) >= LEAST_PART else float("nan")
+
+
+def _halves(runs: Sequence[Run], session: Session, cleaning: Cleaning) -> list[FloatArray]:
+    """Clean the first halves of all runs and the second halves, each by itself."""
+    halves: list[list[FloatArray]] = [[], []]
+    for number, frames in session.used:
+        kept = np.flatnonzero(frames)
+        half = kept.size // 2
+        for cleaned, own in zip(halves, (kept[:half], kept[half : 2 * half]), strict=True):
+            cleaned.append(clean_run(runs[number], _only(own, frames.size), cleaning).series)
+    return [pool_series(cleaned) for cleaned in halves]
+
+
+def _only(kept: IntArray, n_frames: int) -> BoolArray:
+    frames = np.zeros(n_frames, dtype=bool)
+    frames[kept] = True
+    return frames
 
 
 def repeats(session: Session) -> dict[str, list[Part]]:
@@ -164,8 +186,7 @@ def measure_parts(
     """
     given = {}
     for place, (number, kept) in enumerate(parts, 1):
-        frames = np.zeros(len(runs[number].series), dtype=bool)
-        frames[kept[:n_frames]] = True
+        frames = _only(kept[:n_frames], len(runs[number].series))
         try:
             found = clean_run(runs[number], frames, options.cleaning)
         except ExcludedRunError:

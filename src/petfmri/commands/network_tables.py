@@ -50,7 +50,8 @@ FC_CHANGE_COLUMNS = {
     "participant_id": {"Description": "Participant"},
     "fc_change": {
         "Description": "Distance of connectivity between halves of pre and post over that between "
-        "the halves of pre: 1 is no more change than within the session before"
+        "the halves of pre, each cleaned by itself: 1 is no more change than within the session "
+        "before. Left out where halves have too few degrees of freedom"
     },
 }
 EXCLUDED_COLUMNS = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from petfmri.errors import DatasetError
 from petfmri.networks.connectivity import correlate, fisher_z, usable_parcels
-from petfmri.networks.halves import half_frames
-from petfmri.typing import FloatArray, IntArray
+from petfmri.typing import FloatArray
 
 
 def fc_distance(z_a: FloatArray, z_b: FloatArray) -> float:
@@ -42,34 +43,33 @@ def fc_distance(z_a: FloatArray, z_b: FloatArray) -> float:
     return float(np.sqrt(np.mean(difference**2))) if difference.size else float("nan")
 
 
-def fc_change(pre: FloatArray, post: FloatArray, times: IntArray | None = None) -> float:
-    """Change of connectivity in units of its change within the baseline scan.
+def fc_change(pre: Sequence[FloatArray], post: Sequence[FloatArray]) -> float:
+    """Change of connectivity in units of its change within the baseline session.
 
     c = mean of d(pre₁, post₁), d(pre₁, post₂), d(pre₂, post₁), d(pre₂, post₂), over
-    d(pre₁, pre₂), with d the `fc_distance` and 1, 2 the halves of the runs. The numerator
-    compares halves as well because connectivity of fewer frames is noisier, and noise adds to every
-    distance: both sides then carry the same amount of it, if both sessions were cut to the same
-    frames before they were cleaned. With fewer degrees of freedom in `post` alone c rises.
+    d(pre₁, pre₂), with d the `fc_distance` and 1, 2 the halves of a session. The numerator compares
+    halves as well because connectivity of fewer frames is noisier, and noise adds to every
+    distance: both sides then carry the same amount of it. That holds only if each half was cleaned
+    by itself, over equally many frames: the residuals of one regression over both halves are alike
+    in their errors, which makes the denominator too small (c is 1.1 where nothing changed).
 
     The denominator is a split half. In [1]_ it is the change from day to day over several baseline
     visits, which is larger: values here exceed theirs, and a value above 1 may be a day's change.
 
     Parameters
     ----------
-    pre, post : array of shape (n_frames, n_parcels)
-        Denoised and cut to the same frames and parcels. Parcels missing from either are left out.
-    times : int array of shape (n_frames,), optional
-        As `half_frames`; None: one run.
+    pre, post : two arrays of shape (n_frames, n_parcels)
+        The halves of each session, all of one shape. Parcels missing from any are left out.
 
     Returns
     -------
     float
-        1 if the sessions differ no more than the halves of the baseline scan.
+        1 if the sessions differ no more than the halves of the baseline session.
 
     Raises
     ------
     DatasetError
-        If the shapes differ, there are fewer than 6 frames, or fewer than 2 common parcels.
+        If the shapes differ, there are fewer than 3 frames, or fewer than 2 common parcels.
 
     References
     ----------
@@ -78,19 +78,20 @@ def fc_change(pre: FloatArray, post: FloatArray, times: IntArray | None = None) 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> scan = rng.normal(size=(400, 30))
-    >>> round(fc_change(scan, rng.normal(size=(400, 30))), 1)
+    >>> halves = rng.normal(size=(4, 200, 30))
+    >>> round(fc_change(halves[:2], halves[2:]), 1)
     1.0
     """
-    pre, post = np.asarray(pre, dtype=float), np.asarray(post, dtype=float)
-    if pre.shape != post.shape or len(pre) < 6:
+    halves = [np.asarray(half, dtype=float) for half in (*pre, *post)]
+    shapes = {half.shape for half in halves}
+    if len(shapes) > 1 or len(halves[0]) < 3:
         raise DatasetError(
             "parcel series of two sessions",
-            f"shapes {pre.shape} and {post.shape}",
-            "one shape (n_frames, n_parcels), with 6 frames",
+            f"halves of shapes {' and '.join(map(str, sorted(shapes)))}",
+            "one shape (n_frames, n_parcels), with 3 frames",
             "cut both sessions to the same frames and parcels",
         )
-    common = usable_parcels(pre) & usable_parcels(post)
+    common = np.logical_and.reduce([usable_parcels(half) for half in halves])
     if np.count_nonzero(common) < 2:
         raise DatasetError(
             "parcel series of two sessions",
@@ -98,8 +99,6 @@ def fc_change(pre: FloatArray, post: FloatArray, times: IntArray | None = None) 
             "at least 2",
             "check the coverage of both",
         )
-    halves = half_frames(np.arange(len(pre)) if times is None else times)
-    first, second = (fisher_z(correlate(pre[half][:, common])) for half in halves)
-    later = [fisher_z(correlate(post[half][:, common])) for half in halves]
+    first, second, *later = (fisher_z(correlate(half[:, common])) for half in halves)
     across = [fc_distance(a, b) for a in (first, second) for b in later]
     return float(np.mean(across) / fc_distance(first, second))

@@ -11,7 +11,6 @@ from scipy.signal import hilbert
 
 from petfmri.errors import DatasetError
 from petfmri.networks.connectivity import usable_parcels
-from petfmri.networks.halves import runs_of
 from petfmri.typing import BoolArray, FloatArray, IntArray
 
 ComplexArray: TypeAlias = NDArray[np.complexfloating[Any, Any]]
@@ -67,7 +66,7 @@ def phases(series: FloatArray, times: IntArray | None = None) -> ComplexArray:
             f"runs longer than {2 * EDGE_FRAMES} frames",
             "leave the phase metrics out, or censor less",
         )
-    runs = [run for run in runs_of(times) if inside[run].any()]
+    runs = [run for run in _runs(times) if inside[run].any()]
     usable = np.logical_and.reduce([usable_parcels(series[run]) for run in runs])
     found = [_run_phases(series[run][:, usable], times[run])[inside[run]] for run in runs]
     unit = np.full((np.count_nonzero(inside), usable.size), complex(np.nan, np.nan))
@@ -84,7 +83,7 @@ def phase_frames(times: IntArray) -> BoolArray:
     [False, False, True, False, False, False, False]
     """
     first, last = (
-        np.concatenate([np.full(run.size, times[run[end]]) for run in runs_of(times)])
+        np.concatenate([np.full(run.size, times[run[end]]) for run in _runs(times)])
         for end in (0, -1)
     )
     return np.asarray((times - first >= EDGE_FRAMES) & (last - times >= EDGE_FRAMES))
@@ -177,6 +176,11 @@ def _order(phases: ComplexArray) -> FloatArray:
     if np.count_nonzero(present) < 2:
         return np.empty(0)
     return np.abs(phases[:, present].mean(axis=1))
+
+
+def _runs(times: IntArray) -> list[IntArray]:
+    """List the frames of each run."""
+    return np.split(np.arange(times.size), np.flatnonzero(np.diff(times) <= 0) + 1)
 
 
 def _run_phases(series: FloatArray, times: IntArray) -> ComplexArray:
