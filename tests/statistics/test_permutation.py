@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from petfmri.errors import StatisticsError
-from petfmri.statistics import permutation
+from petfmri.statistics import arrangements, permutation
 from petfmri.statistics.permutation import share_reaching, sign_flip
 
 
@@ -68,7 +68,7 @@ def test_drawn_p_is_near_the_exact_one(
 ) -> None:
     change = rng.normal(0.4, 1, (12, 20))
     exact = sign_flip(change)
-    monkeypatch.setattr(permutation, "EXACT_LIMIT", 1)
+    monkeypatch.setattr(arrangements, "EXACT_LIMIT", 1)
     drawn = sign_flip(change, permutations=20_000)
     assert not drawn.exact
     for name in ("p", "p_fwe"):

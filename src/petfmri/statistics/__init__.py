@@ -3,7 +3,7 @@
 from petfmri.statistics.coupling import Coupling, correlate, critical_r, detectable_r
 from petfmri.statistics.effects import Effects, detectable_effect, hedges_g, paired_effects
 from petfmri.statistics.pairing import Paired, complete_cases, pair_outcomes
-from petfmri.statistics.permutation import SignFlip, sign_flip
+from petfmri.statistics.permutation import PermutationTest, permutation_test, sign_flip
 from petfmri.statistics.prepost import Comparison, compare
 
 __all__ = [
@@ -11,7 +11,7 @@ __all__ = [
     "Coupling",
     "Effects",
     "Paired",
-    "SignFlip",
+    "PermutationTest",
     "compare",
     "complete_cases",
     "correlate",
@@ -21,5 +21,6 @@ __all__ = [
     "hedges_g",
     "pair_outcomes",
     "paired_effects",
+    "permutation_test",
     "sign_flip",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,11 +10,13 @@ import pandas as pd
 from scipy import special
 
 from petfmri.errors import StatisticsError
+from petfmri.statistics.arrangements import person_orders
 from petfmri.statistics.pairing import Paired, complete_cases
-from petfmri.statistics.permutation import EXACT_LIMIT, TIE, share_reaching
-from petfmri.typing import FloatArray, IntArray
+from petfmri.statistics.permutation import share_reaching
+from petfmri.typing import FloatArray
 
 MIN_PERSONS = 4
+_TIE = 1e-11
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def correlate(
     """
     zx, zy = _standardized(x, "x"), _standardized(y, "y")
     n = len(zx)
-    orders, exact = person_orders(n, permutations=permutations, seed=seed)
+    found = person_orders(n, permutations=permutations, seed=seed)
+    orders = np.asarray(found.orders)
     r = zx.T @ zy
     observed = np.abs(r)
     reached = np.zeros(r.shape)
@@ -90,7 +91,7 @@ def correlate(
     for start in range(0, len(orders), step):
         shuffled = zy[orders[start : start + step]]
         block = np.abs(np.einsum("ni,bnj->bij", zx, shuffled, optimize=True))
-        reached += (block >= observed - TIE).sum(axis=0)
+        reached += (block >= observed - _TIE).sum(axis=0)
         largest[start : start + step] = block.max(axis=(1, 2))
     low, high = fisher_interval(r, n)
     return Coupling(
@@ -98,10 +99,10 @@ def correlate(
         low=low,
         high=high,
         p=reached / len(orders),
-        p_fwe=share_reaching(largest, observed - TIE),
+        p_fwe=share_reaching(largest, observed - _TIE),
         p_smallest=1 / len(orders),
         arrangements=len(orders),
-        exact=exact,
+        exact=found.exact,
     )
 
 
@@ -184,22 +185,6 @@ def couple(
         }
     )
     return table, notes
-
-
-def person_orders(n: int, *, permutations: int, seed: int) -> tuple[IntArray, bool]:
-    """Orders of n persons, the observed one first.
-
-    Returns
-    -------
-    orders : array of int, shape (n_orders, n)
-    exact : bool
-        Whether these are all n! orders.
-    """
-    if math.factorial(n) <= EXACT_LIMIT:
-        return np.array(list(itertools.permutations(range(n)))), True
-    orders = np.tile(np.arange(n), (permutations, 1))
-    orders[1:] = np.random.default_rng(seed).permuted(orders[1:], axis=1)
-    return orders, False
 
 
 def fisher_interval(

@@ -1,54 +1,65 @@
-"""Permutation inference: which changes are too large for chance, over all outcomes at once."""
+"""Permutation inference: which effects are too large for chance, over all outcomes at once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from petfmri.errors import StatisticsError
+from petfmri.statistics.arrangements import Arrangements, sign_patterns
 from petfmri.statistics.effects import checked_changes
-from petfmri.typing import FloatArray, IntArray
+from petfmri.typing import FloatArray
 
-EXACT_LIMIT = 20_000
-"""Up to this many arrangements all are enumerated instead of drawn."""
+MANY = 4096
+"""With more outcomes than this, correlations are computed in single precision."""
 
-TIE = 1e-10
-"""Statistics on the scale of a standardized sum that differ by less are equal."""
+_TIE = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 2e-6}
+"""Correlations that differ by less are equal: rounding never makes a p smaller."""
 
-_BLOCK = 1 << 21
-"""Statistics computed at a time (16 MB)."""
+_BLOCK = 1 << 18
+"""Correlations computed at a time, so that they stay in cache."""
 
 
 @dataclass(frozen=True)
-class SignFlip:
-    """Result of `sign_flip`.
+class PermutationTest:
+    """Result of `permutation_test` and `sign_flip`; arrays have shape (n_outcomes,).
 
     Attributes
     ----------
-    t : array of shape (n_outcomes,)
-        Observed paired t.
-    p : array of shape (n_outcomes,)
+    estimate : array
+        Least-squares coefficient of the tested variable, in the unit of the outcome.
+    t : array
+        Its t statistic.
+    df : int
+        Residual degrees of freedom.
+    p : array
         Two-sided, uncorrected.
-    p_fwe : array of shape (n_outcomes,)
+    p_fwe : array
         Two-sided, corrected over all outcomes by the largest |t|.
-    p_smallest : array of shape (n_outcomes,)
-        The smallest p that this n, this number of arrangements and the persons with exactly no
-        change allow.
+    p_smallest : array
+        The smallest p that these arrangements allow; of sign flips, also by the persons with
+        exactly no change.
     arrangements : int
     exact : bool
         Whether all arrangements were enumerated.
+    told : str
+        Which arrangements, for readers.
     """
 
+    estimate: FloatArray
     t: FloatArray
+    df: int
     p: FloatArray
     p_fwe: FloatArray
     p_smallest: FloatArray
     arrangements: int
     exact: bool
+    told: str
 
 
-def sign_flip(change: FloatArray, *, permutations: int = 10_000, seed: int = 1) -> SignFlip:
+def sign_flip(change: FloatArray, *, permutations: int = 10_000, seed: int = 1) -> PermutationTest:
     """Test whether changes are symmetric about zero, by flipping the signs of persons.
 
     A person keeps one sign for all outcomes, so their dependence is kept and the distribution of
@@ -65,7 +76,7 @@ def sign_flip(change: FloatArray, *, permutations: int = 10_000, seed: int = 1) 
 
     Returns
     -------
-    SignFlip
+    PermutationTest
 
     Raises
     ------
@@ -85,59 +96,207 @@ def sign_flip(change: FloatArray, *, permutations: int = 10_000, seed: int = 1) 
     (0.25, 0.25, 8, True)
     """
     change = checked_changes(change)
-    n, n_outcomes = change.shape
-    signs, arrangements, exact = sign_patterns(n, permutations=permutations, seed=seed)
-    # Flipping signs leaves the sum of squares alone, so |t| grows with the standardized |sum|.
-    unit = change / np.sqrt((change**2).sum(axis=0))
-    observed = np.abs(unit.sum(axis=0))
-    reached = np.zeros(n_outcomes)
-    largest = np.empty(len(signs))
-    step = max(1, _BLOCK // n_outcomes)
-    for start in range(0, len(signs), step):
-        block = np.abs(signs[start : start + step].astype(float) @ unit)
-        reached += (block >= observed - TIE).sum(axis=0)
-        largest[start : start + step] = block.max(axis=1)
-    still = (np.abs(change) == 0).sum(axis=0)
-    return SignFlip(
-        t=change.mean(axis=0) / change.std(axis=0, ddof=1) * np.sqrt(n),
-        p=reached / len(signs),
-        p_fwe=share_reaching(largest, observed - TIE),
-        p_smallest=2.0 ** (still + 1 - n) if exact else np.full(n_outcomes, 1 / len(signs)),
-        arrangements=arrangements,
-        exact=exact,
+    n = len(change)
+    found = permutation_test(
+        change, np.ones(n), arrangements=sign_patterns(n, permutations=permutations, seed=seed)
     )
+    if found.exact:
+        still = (change == 0).sum(axis=0)
+        found = replace(found, p_smallest=2.0 ** (still + 1 - n))
+    return found
 
 
-def sign_patterns(n: int, *, permutations: int, seed: int) -> tuple[IntArray, int, bool]:
-    """Sign patterns of n persons, the observed one first.
+def permutation_test(
+    y: FloatArray,
+    x: FloatArray,
+    *,
+    arrangements: Arrangements,
+    nuisance: FloatArray | None = None,
+) -> PermutationTest:
+    """Test one variable of a linear model in all outcomes, adjusted for others.
+
+    Outcomes are residuals of the nuisance variables before they are rearranged, and the model is
+    fitted again each time (Freedman and Lane's method [1]_ [2]_); without nuisance variables
+    beside a constant the test is exact.
 
     Parameters
     ----------
-    n : int
-    permutations : int
-        How many to draw when enumeration is out of reach.
-    seed : int
+    y : array of shape (n_rows, n_outcomes)
+        Complete.
+    x : array of shape (n_rows,)
+        The tested variable: ones for a mean, a group, a score.
+    arrangements : Arrangements
+        Sign patterns where `x` is ones; orders or regroupings otherwise.
+    nuisance : array of shape (n_rows, k), optional
+        Centred covariates for a mean; a column of ones, and covariates, otherwise.
 
     Returns
     -------
-    signs : array of int8, shape (n_patterns, n)
-        All patterns with the first person unflipped when enumerated: the other half mirrors them
-        and a two-sided statistic cannot tell them apart.
-    arrangements : int
-        Patterns that the rows stand for.
-    exact : bool
+    PermutationTest
+
+    Raises
+    ------
+    StatisticsError
+        If values are missing, no degree of freedom is left, `x` is a combination of the nuisance
+        variables, or an outcome is explained by the nuisance variables alone.
+
+    References
+    ----------
+    .. [1] Freedman D, Lane D (1983). J Bus Econ Stat 1:292. doi:10.1080/07350015.1983.10509354
+    .. [2] Winkler AM et al. (2014). NeuroImage 92:381. doi:10.1016/j.neuroimage.2014.01.060
+
+    Examples
+    --------
+    >>> from petfmri.statistics.arrangements import regroupings
+    >>> found = permutation_test(np.array([[1.0], [2], [3], [7]]), np.array([0.0, 0, 1, 1]),
+    ...     nuisance=np.ones((4, 1)), arrangements=regroupings([0, 0, 1, 1]))
+    >>> round(float(found.estimate[0]), 3), round(float(found.t[0]), 3), round(float(found.p[0]), 3)
+    (3.5, 1.698, 0.333)
     """
-    if 2**n <= EXACT_LIMIT:
-        codes = np.arange(2 ** (n - 1))
-        flipped = codes[:, None] >> np.arange(n - 1, -1, -1) & 1
-        return (1 - 2 * flipped).astype(np.int8), 2**n, True
-    if permutations < 2:
-        raise StatisticsError(
-            "permutations", str(permutations), "at least 2, usually 10,000", "ask for more"
+    model = _Model.of(y, x, nuisance)
+    tie = _TIE[model.y.dtype]
+    reached = np.empty(model.y.shape[1])
+    largest = np.zeros(len(arrangements), dtype=model.y.dtype)
+    for columns, r in model.correlations(arrangements):
+        np.abs(r, out=r)
+        np.maximum(largest, r.max(axis=0), out=largest)
+        at_least = r >= r[:, :1] - tie
+        reached[columns] = at_least.view(np.uint8).sum(axis=1, dtype=np.uint32)
+    observed = np.abs(model.r.astype(model.y.dtype))
+    return PermutationTest(
+        estimate=model.estimate,
+        t=model.t,
+        df=model.df,
+        p=reached / len(arrangements),
+        p_fwe=share_reaching(largest, observed - tie),
+        p_smallest=np.full(len(observed), arrangements.smallest),
+        arrangements=arrangements.total,
+        exact=arrangements.exact,
+        told=arrangements.told,
+    )
+
+
+def arranged_t(
+    y: FloatArray,
+    x: FloatArray,
+    *,
+    arrangements: Arrangements,
+    nuisance: FloatArray | None = None,
+) -> Iterator[FloatArray]:
+    """Give the t map of every arrangement, the observed one first, for statistics of whole maps.
+
+    Parameters
+    ----------
+    y, x, arrangements, nuisance
+        As `permutation_test`.
+
+    Yields
+    ------
+    array of shape (n_outcomes,)
+    """
+    model = _Model.of(y, x, nuisance)
+    step = max(1, (1 << 21) // model.y.shape[1])
+    for start in range(0, len(arrangements), step):
+        part = slice(start, start + step)
+        some = replace(
+            arrangements,
+            orders=None if arrangements.orders is None else arrangements.orders[part],
+            signs=None if arrangements.signs is None else arrangements.signs[part],
         )
-    signs = np.random.default_rng(seed).integers(0, 2, (permutations, n), dtype=np.int8) * 2 - 1
-    signs[0] = 1
-    return signs.astype(np.int8), permutations, False
+        maps = np.empty((len(some), model.y.shape[1]))
+        for columns, r in model.correlations(some):
+            maps[:, columns] = r.T
+        yield from maps * np.sqrt(model.df / np.maximum(1 - maps**2, 1e-15))
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A linear model with one tested variable, ready to be rearranged.
+
+    Attributes
+    ----------
+    y : array of shape (n_rows, n_outcomes)
+        Residuals of the nuisance variables, columns of length 1, in the precision of the test.
+    direction : array of shape (n_rows, 1)
+        The part of x outside the nuisance variables, of length 1.
+    basis : array of shape (n_rows, k)
+        An orthonormal basis of the nuisance variables.
+    r, t, estimate : arrays of shape (n_outcomes,)
+    df : int
+    """
+
+    y: FloatArray
+    direction: FloatArray
+    basis: FloatArray
+    r: FloatArray
+    t: FloatArray
+    estimate: FloatArray
+    df: int
+
+    @classmethod
+    def of(cls, y: FloatArray, x: FloatArray, nuisance: FloatArray | None) -> _Model:
+        y, x = np.asarray(y, dtype=float), np.asarray(x, dtype=float)
+        z = np.empty((len(y), 0)) if nuisance is None else np.asarray(nuisance, dtype=float)
+        for name, values in (("outcomes", y), ("the tested variable", x), ("covariates", z)):
+            _check_complete(name, values)
+        basis = _basis(z)
+        outside = x - basis @ (basis.T @ x)
+        df = len(y) - basis.shape[1] - 1
+        if df < 1 or np.linalg.norm(outside) <= 1e-9 * np.linalg.norm(x):
+            raise StatisticsError(
+                "linear model",
+                f"{len(y)} persons and {z.shape[1]} covariates"
+                if df < 1
+                else "a tested variable that the covariates determine",
+                "at least one degree of freedom, and variables that can be told apart",
+                "leave out covariates",
+            )
+        residuals = y - basis @ (basis.T @ y) if basis.size else y
+        length = np.sqrt((residuals**2).sum(axis=0))
+        flat = np.flatnonzero(length <= 1e-10 * np.sqrt((y**2).sum(axis=0)))
+        if flat.size:
+            raise StatisticsError(
+                "linear model",
+                f"{flat.size} outcomes without spread beside the covariates, first number {flat[0]}",
+                "outcomes that vary between persons",
+                "leave these outcomes out, and say which",
+            )
+        direction = outside / np.linalg.norm(outside)
+        unit = residuals / length
+        r = direction @ unit
+        estimate = r * length / np.linalg.norm(outside)
+        t = r * np.sqrt(df / np.maximum(1 - r**2, 1e-15))
+        precision = np.float32 if y.shape[1] > MANY else np.float64
+        return cls(
+            np.asarray(unit, dtype=precision),
+            direction[:, None],
+            basis,
+            r,
+            t,
+            estimate,
+            df,
+        )
+
+    def correlations(self, arrangements: Arrangements) -> Iterator[tuple[slice, FloatArray]]:
+        """Partial correlation of x with the rearranged outcomes, tile by tile.
+
+        Yields
+        ------
+        columns : slice
+            Of the outcomes.
+        r : array of shape (n_columns, n_arrangements)
+        """
+        moving = self.basis if arrangements.orders is None else _beside_constant(self.basis)
+        undone = arrangements.undone(np.hstack([self.direction, moving])).astype(self.y.dtype)
+        step = max(1, _BLOCK // len(arrangements))
+        for start in range(0, self.y.shape[1], step):
+            columns = slice(start, start + step)
+            tile = np.ascontiguousarray(self.y[:, columns].T)
+            r = tile @ undone[0]
+            if len(undone) > 1:
+                left = 1 - sum((tile @ other) ** 2 for other in undone[1:])
+                r /= np.sqrt(np.maximum(left, 1e-12))
+            yield columns, r
 
 
 def share_reaching(null: FloatArray, observed: FloatArray) -> FloatArray:
@@ -150,3 +309,34 @@ def share_reaching(null: FloatArray, observed: FloatArray) -> FloatArray:
     """
     below = np.searchsorted(np.sort(null), observed, side="left")
     return np.asarray(1 - below / len(null))
+
+
+def _basis(z: FloatArray) -> FloatArray:
+    """Orthonormal basis of the columns."""
+    if z.shape[1] == 0:
+        return z
+    scaled = z / np.maximum(np.linalg.norm(z, axis=0), 1e-300)
+    u, s, _ = np.linalg.svd(scaled, full_matrices=False)
+    return np.asarray(u[:, s > 1e-9 * s[0]])
+
+
+def _beside_constant(basis: FloatArray) -> FloatArray:
+    """Drop the constant from a basis that holds it: no order of the rows changes a sum of zero."""
+    ones = np.full(len(basis), len(basis) ** -0.5)
+    inside = basis.T @ ones
+    if inside @ inside < 1 - 1e-9:
+        return basis
+    rest = basis - np.outer(ones, inside)
+    u, s, _ = np.linalg.svd(rest, full_matrices=False)
+    return np.asarray(u[:, s > 0.5])
+
+
+def _check_complete(name: str, values: FloatArray) -> None:
+    missing = int((~np.isfinite(values)).sum())
+    if missing:
+        raise StatisticsError(
+            name,
+            f"{missing} missing values",
+            "complete values",
+            "leave out the persons or outcomes concerned, and say which",
+        )
