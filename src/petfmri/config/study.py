@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from petfmri.config.analysis import Bold, Inference, Multiverse, Prediction, Simulation, Symptoms
 from petfmri.config.base import Section
+from petfmri.config.comparison import Arms, Dependence, RetestNoise
 from petfmri.config.inputs import AtlasFiles, Columns, Connectivity, Derivatives, Series, Sessions
 from petfmri.config.pet import OUTCOMES, Pet
 
@@ -21,7 +22,7 @@ class Study(Section):
     name: str
     bids: Path | None = None
     output: Path
-    design: Literal["prepost"] = "prepost"
+    design: Literal["prepost", "parallel"] = "prepost"
     sessions: Sessions = Sessions()
     columns: Columns = Columns()
     derivatives: Derivatives = Derivatives()
@@ -41,6 +42,14 @@ class Study(Section):
         description="one outcome, declared before looking; unset: the PET measure in the PCC, or "
         "none where there is no PET",
     )
+    arms: Arms | None = Field(None, description="of design: parallel")
+    covariates: tuple[str, ...] = Field(
+        (), description="columns of the sessions table, or one of regions such as r1"
+    )
+    test_retest: dict[str, RetestNoise] = Field(
+        default_factory=dict, description="by outcome or measure; before what is published"
+    )
+    baseline_dependence: Dependence = "oldham"
     inference: Inference = Inference()
     prediction: Prediction = Prediction()
     simulation: Simulation = Simulation()
@@ -68,6 +77,8 @@ class Study(Section):
                 "name the BIDS folder (bids:), a folder of another program (derivatives:) or "
                 "parcel series (series:)"
             )
+        if (self.design == "parallel") != (self.arms is not None):
+            raise ValueError("design: parallel needs arms:, and no other design has them")
         if self.series and self.derivatives.xcpd:
             raise ValueError("series: and derivatives: xcpd: are two analyses; name one")
         if None not in ready:

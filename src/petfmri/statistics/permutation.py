@@ -112,6 +112,7 @@ def permutation_test(
     *,
     arrangements: Arrangements,
     nuisance: FloatArray | None = None,
+    own: FloatArray | None = None,
 ) -> PermutationTest:
     """Test one variable of a linear model in all outcomes, adjusted for others.
 
@@ -128,7 +129,10 @@ def permutation_test(
     arrangements : Arrangements
         Sign patterns where `x` is ones; orders or regroupings otherwise.
     nuisance : array of shape (n_rows, k), optional
-        Centred covariates for a mean; a column of ones, and covariates, otherwise.
+        Covariates for a mean, which is then that at their zero; a column of ones, and covariates,
+        otherwise.
+    own : array of shape (n_rows, n_outcomes), optional
+        One covariate more of each outcome alone, such as the change of flow in the same region.
 
     Returns
     -------
@@ -153,23 +157,27 @@ def permutation_test(
     >>> round(float(found.estimate[0]), 3), round(float(found.t[0]), 3), round(float(found.p[0]), 3)
     (3.5, 1.698, 0.333)
     """
-    model = _Model.of(y, x, nuisance)
-    tie = _TIE[model.y.dtype]
-    reached = np.empty(model.y.shape[1])
-    largest = np.zeros(len(arrangements), dtype=model.y.dtype)
-    for columns, r in model.correlations(arrangements):
-        np.abs(r, out=r)
-        np.maximum(largest, r.max(axis=0), out=largest)
-        at_least = r >= r[:, :1] - tie
-        reached[columns] = at_least.view(np.uint8).sum(axis=1, dtype=np.uint32)
-    observed = np.abs(model.r.astype(model.y.dtype))
+    models = [_Model.of(y, x, nuisance)] if own is None else _own_models(y, x, nuisance, own)
+    n_outcomes, tie = y.shape[1], _TIE[models[0].y.dtype]
+    reached = np.empty(n_outcomes)
+    largest = np.zeros(len(arrangements), dtype=models[0].y.dtype)
+    first = 0
+    for model in models:
+        for columns, r in model.correlations(arrangements):
+            np.abs(r, out=r)
+            np.maximum(largest, r.max(axis=0), out=largest)
+            at_least = r >= r[:, :1] - tie
+            found = at_least.view(np.uint8).sum(axis=1, dtype=np.uint32)
+            reached[first + columns.start : first + columns.start + len(found)] = found
+        first += len(model.r)
+    observed = np.abs(np.concatenate([model.r for model in models]).astype(largest.dtype))
     return PermutationTest(
-        estimate=model.estimate,
-        t=model.t,
-        df=model.df,
+        estimate=np.concatenate([model.estimate for model in models]),
+        t=np.concatenate([model.t for model in models]),
+        df=models[0].df,
         p=reached / len(arrangements),
         p_fwe=share_reaching(largest, observed - tie),
-        p_smallest=np.full(len(observed), arrangements.smallest),
+        p_smallest=np.full(n_outcomes, arrangements.smallest),
         arrangements=arrangements.total,
         exact=arrangements.exact,
         told=arrangements.told,
@@ -309,6 +317,25 @@ def share_reaching(null: FloatArray, observed: FloatArray) -> FloatArray:
     """
     below = np.searchsorted(np.sort(null), observed, side="left")
     return np.asarray(1 - below / len(null))
+
+
+def _own_models(
+    y: FloatArray, x: FloatArray, nuisance: FloatArray | None, own: FloatArray
+) -> list[_Model]:
+    """One model per outcome, each with its own covariate; all have the same degrees of freedom."""
+    y = np.asarray(y, dtype=float)
+    shared = np.empty((len(y), 0)) if nuisance is None else nuisance
+    models = [
+        _Model.of(y[:, [j]], x, np.column_stack([shared, own[:, j]])) for j in range(y.shape[1])
+    ]
+    if len({model.df for model in models}) > 1:
+        raise StatisticsError(
+            "linear model",
+            "a covariate of single outcomes that the others determine in some of them",
+            "covariates that can be told apart",
+            "leave out covariates",
+        )
+    return models
 
 
 def _basis(z: FloatArray) -> FloatArray:

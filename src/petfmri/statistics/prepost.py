@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from petfmri.errors import InputError, StatisticsError
+from petfmri.errors import StatisticsError
 from petfmri.statistics import caveats
+from petfmri.statistics.adjusted import adjusted_rows
+from petfmri.statistics.baseline import errors_in_variables, oldham
 from petfmri.statistics.coupling import couple
+from petfmri.statistics.covariates import Covariates, change_covariates
 from petfmri.statistics.effects import (
     MIN_PERSONS,
     detectable_effect,
@@ -18,18 +21,12 @@ from petfmri.statistics.effects import (
     percent_change,
     varies,
 )
-from petfmri.statistics.pairing import (
-    CompleteCases,
-    Paired,
-    complete_cases,
-    did_you_mean,
-    pair_outcomes,
-)
+from petfmri.statistics.families import DETAILED, OF_ONE, Wanted, families
+from petfmri.statistics.influence import leave_one_out, most_influential
+from petfmri.statistics.pairing import CompleteCases, Paired, complete_cases, pair_outcomes
 from petfmri.statistics.permutation import sign_flip
-from petfmri.typing import BoolArray, FloatArray
-
-OF_ONE = ("primary", "global", "symptoms")
-"""Families of one outcome, where there is nothing to correct for."""
+from petfmri.statistics.retest import Retest, retest_columns
+from petfmri.typing import BoolArray
 
 
 @dataclass(frozen=True)
@@ -40,8 +37,9 @@ class Comparison:
     ----------
     comparisons : DataFrame
         One row per outcome: outcome measure region network family n mean_pre mean_post change
-        percent sd_change g g_low g_high t p p_fwe n_rise n_fall p_smallest arrangements exact
-        detectable_g detectable_percent.
+        percent sd_change g g_low g_high t p p_fwe p_fdr n_rise n_fall p_smallest arrangements
+        exact detectable_g detectable_percent p_loo loo_person, and, where test-retest noise is
+        known, noise_sd noise_unit exceeds_noise n_beyond_noise.
     changes : DataFrame
         One row per person and outcome: participant_id outcome pre post change percent.
     couplings : DataFrame
@@ -49,18 +47,32 @@ class Comparison:
         arrangements exact r_critical r_detectable. Empty when there is nothing to couple.
     notes : tuple of str
         What a reader must know, in sentences.
+    adjusted : DataFrame
+        One row per outcome: the change beside covariates (see `adjusted_rows`). Empty without.
+    influence : DataFrame
+        One row per outcome, but for single regions and networks, and person left out (see
+        `leave_one_out`).
+    baseline : DataFrame
+        One row per outcome, but for single regions and networks: outcome method n estimate low
+        high p, of the dependence of the change on the baseline.
     """
 
     comparisons: pd.DataFrame
     changes: pd.DataFrame
     couplings: pd.DataFrame
     notes: tuple[str, ...]
+    adjusted: pd.DataFrame
+    influence: pd.DataFrame
+    baseline: pd.DataFrame
 
 
 @dataclass(frozen=True)
-class _Chance:
+class _Method:
     permutations: int
     seed: int
+    retest: Mapping[str, Retest]
+    tracer: str | None
+    reliability: float | None
 
 
 def compare(
@@ -74,6 +86,9 @@ def compare(
     network_details: Sequence[str] = (),
     symptom: str | None = None,
     tracer: str | None = None,
+    covariates: Sequence[str] = (),
+    retest: Mapping[str, Retest] | None = None,
+    reliability: float | None = None,
     permutations: int = 10_000,
     seed: int = 1,
 ) -> Comparison:
@@ -104,7 +119,14 @@ def compare(
     symptom : str, optional
         Column of `sessions` that holds the symptom score.
     tracer : str, optional
-        Which tracer's test-retest noise the notes quote.
+        Whose published test-retest noise changes are held against.
+    covariates : sequence of str
+        Columns of `sessions`, or of `regions` (see `change_covariates`).
+    retest : mapping of outcome or measure to Retest, optional
+        Test-retest noise; it goes before what is published.
+    reliability : float, optional
+        Of all outcomes: the dependence of the change on the baseline is then estimated by errors
+        in variables, else by Oldham's correlation.
     permutations, seed : int
         For what is too large to enumerate.
 
@@ -115,81 +137,68 @@ def compare(
     Raises
     ------
     InputError
-        If the primary outcome is unknown.
+        If the primary outcome or a covariate is unknown.
     StatisticsError
         If it cannot be tested, or as `pair_outcomes`.
     """
-    chance = _Chance(permutations, seed)
-    everywhere = [name for name in (f"{measure}_grey" for measure in measures) if name in sessions]
-    wanted = [*networks, *network_details, *everywhere, symptom, primary]
-    metrics = [name for name in dict.fromkeys(wanted) if name and (":" not in name)]
-    if primary in metrics and primary not in sessions:
-        metrics.remove(primary)
-    paired = pair_outcomes(regions, sessions, rois=rois, measures=measures, metrics=metrics)
-    if primary is not None:
-        _check_primary(primary, paired)
-    notes = caveats.design(paired)
-    tables, changes = [], []
-    for (family, label), outcomes in _families(
-        paired, primary, measures, networks, network_details, symptom
-    ).items():
+    method = _Method(permutations, seed, retest or {}, tracer, reliability)
+    wanted = Wanted(primary, measures, networks, network_details, symptom)
+    beside = [name for name in covariates if regions is not None and name in regions]
+    paired = pair_outcomes(
+        regions,
+        sessions,
+        rois=rois,
+        measures=[*measures, *(name for name in beside if name not in measures)],
+        metrics=wanted.metrics(sessions),
+    )
+    adjusting = change_covariates(covariates, paired.sessions, beside)
+    notes = [*caveats.design(paired), *adjusting.notes]
+    parts = []
+    for (family, label), outcomes in families(paired, wanted).items():
         case = complete_cases(paired, outcomes)
-        table, told = _test(case, family, label, chance)
+        part, told = _test(case, family, label, method)
         notes += told
-        if table is not None:
-            tables.append(table)
-            changes.append(_changes(case, list(table["outcome"])))
-    comparisons = _described(pd.concat(tables, ignore_index=True), paired)
-    couplings, told = _couplings(comparisons, paired, primary, measures, symptom, chance)
+        if part is not None:
+            parts.append(part)
+            rows, told = _adjusted(part, paired, adjusting, family, method)
+            part.adjusted = rows
+            notes += [note for note in told if note not in notes]
+    comparisons = _described(_joined([part.table for part in parts]), paired)
+    couplings, told = _couplings(comparisons, paired, primary, measures, symptom, method)
     notes += told
-    notes += caveats.inference(comparisons, couplings, chance.seed)
+    notes += caveats.inference(comparisons, couplings, seed)
     notes += caveats.measurement(comparisons, paired, tracer)
-    return Comparison(comparisons, pd.concat(changes, ignore_index=True), couplings, tuple(notes))
+    return Comparison(
+        comparisons,
+        _joined([part.changes for part in parts]),
+        couplings,
+        tuple(notes),
+        adjusted=_joined([part.adjusted for part in parts]),
+        influence=_joined([part.influence for part in parts]),
+        baseline=_joined([part.baseline for part in parts]),
+    )
 
 
-def _check_primary(primary: str, paired: Paired) -> None:
-    if primary not in paired.outcomes.index:
-        raise InputError(
-            f"primary outcome {primary}",
-            "no such outcome",
-            "measure:region, measure:roi or a column of the sessions table",
-            did_you_mean(primary, paired.outcomes.index),
-        )
+@dataclass
+class _Part:
+    """The tables of one family."""
+
+    case: CompleteCases
+    table: pd.DataFrame
+    changes: pd.DataFrame
+    influence: pd.DataFrame
+    baseline: pd.DataFrame
+    adjusted: pd.DataFrame
 
 
-def _families(
-    paired: Paired,
-    primary: str | None,
-    measures: Sequence[str],
-    networks: Sequence[str],
-    network_details: Sequence[str],
-    symptom: str | None,
-) -> dict[tuple[str, str], list[str]]:
-    """Outcomes by (family, label); an outcome is in the first family that claims it."""
-    claims: dict[tuple[str, str], Sequence[str]] = {
-        ("primary", "primary"): [primary] if primary else []
-    }
-    everywhere = [f"{measure}_grey" for measure in measures]
-    claims["global", "global"] = [name for name in everywhere if name in paired.outcomes.index]
-    claims["symptoms", "symptoms"] = [symptom] if symptom else []
-    for family, kind in (("roi", "roi"), ("regions", "region")):
-        for measure in measures:
-            claims[family, f"{family} ({measure})"] = paired.names(kind, measure)
-    claims["networks", "networks"] = networks
-    claims["network details", "single networks"] = network_details
-    taken: set[str] = set()
-    families = {}
-    for key, outcomes in claims.items():
-        fresh = [name for name in outcomes if name not in taken]
-        taken.update(fresh)
-        if fresh:
-            families[key] = fresh
-    return families
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    filled = [table for table in tables if not table.empty]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
 
 def _test(
-    case: CompleteCases, family: str, label: str, chance: _Chance
-) -> tuple[pd.DataFrame | None, list[str]]:
+    case: CompleteCases, family: str, label: str, method: _Method
+) -> tuple[_Part | None, list[str]]:
     """Effects and permutation p of one family, and what had to be left out of it."""
     notes = caveats.left_out(case, label)
     moving = (
@@ -213,19 +222,46 @@ def _test(
             f"Left out of {label} because every person changes alike (a region that is its own "
             f"reference does): {', '.join(still)}."
         )
-    outcomes = [name for name, moves in zip(case.outcomes, moving) if moves]
-    return _rows(outcomes, case.pre[:, moving], case.post[:, moving], family, chance), notes
+    kept = replace(
+        case,
+        outcomes=[name for name, moves in zip(case.outcomes, moving) if moves],
+        pre=case.pre[:, moving],
+        post=case.post[:, moving],
+    )
+    without = leave_one_out(
+        kept.pre,
+        kept.post,
+        kept.persons,
+        kept.outcomes,
+        permutations=method.permutations,
+        seed=method.seed,
+    )
+    table = _rows(kept, family, method)
+    if not without.empty:
+        worst = most_influential(without).reindex(kept.outcomes)
+        table["p_loo"], table["loo_person"] = worst["p_loo"].values, worst["loo_person"].values
+    detailed = family in DETAILED
+    part = _Part(
+        kept,
+        table,
+        _changes(kept),
+        without.iloc[:0] if detailed else without,
+        pd.DataFrame() if detailed else _baseline(kept, method),
+        pd.DataFrame(),
+    )
+    return part, notes
 
 
-def _rows(
-    outcomes: Sequence[str], pre: FloatArray, post: FloatArray, family: str, chance: _Chance
-) -> pd.DataFrame:
-    effects = paired_effects(pre, post)
-    flips = sign_flip(post - pre, permutations=chance.permutations, seed=chance.seed)
+def _rows(case: CompleteCases, family: str, method: _Method) -> pd.DataFrame:
+    from scipy import stats  # here, because it is slow to import
+
+    effects = paired_effects(case.pre, case.post)
+    flips = sign_flip(case.post - case.pre, permutations=method.permutations, seed=method.seed)
     seen = detectable_effect(effects.n)
-    return pd.DataFrame(
+    alone = family in OF_ONE
+    table = pd.DataFrame(
         {
-            "outcome": outcomes,
+            "outcome": case.outcomes,
             "family": family,
             "n": effects.n,
             "mean_pre": effects.mean_pre,
@@ -238,7 +274,8 @@ def _rows(
             "g_high": effects.g_high,
             "t": effects.t,
             "p": flips.p,
-            "p_fwe": np.nan if family in OF_ONE else flips.p_fwe,
+            "p_fwe": np.nan if alone else flips.p_fwe,
+            "p_fdr": np.nan if alone else stats.false_discovery_control(flips.p),
             "n_rise": effects.n_rise,
             "n_fall": effects.n_fall,
             "p_smallest": flips.p_smallest,
@@ -247,6 +284,45 @@ def _rows(
             "detectable_g": seen,
             "detectable_percent": seen * effects.sd_percent,
         }
+    )
+    noise = retest_columns(case.outcomes, case.pre, case.post, method.retest, method.tracer)
+    return pd.concat([table, noise], axis=1)
+
+
+def _baseline(case: CompleteCases, method: _Method) -> pd.DataFrame:
+    """How much the change depends on the baseline; nothing with too few persons."""
+    if len(case.persons) <= MIN_PERSONS:
+        return pd.DataFrame()
+    if method.reliability is not None:
+        found = errors_in_variables(case.pre, case.post, method.reliability)
+    else:
+        found = oldham(case.pre, case.post, permutations=method.permutations, seed=method.seed)
+    return pd.DataFrame(
+        {
+            "outcome": case.outcomes,
+            "method": found.method,
+            "n": found.n,
+            "estimate": found.estimate,
+            "low": found.low,
+            "high": found.high,
+            "p": found.p,
+        }
+    )
+
+
+def _adjusted(
+    part: _Part, paired: Paired, covariates: Covariates, family: str, method: _Method
+) -> tuple[pd.DataFrame, list[str]]:
+    """Test one family beside the covariates, where there are any."""
+    if covariates.values.empty and not covariates.own:
+        return pd.DataFrame(), []
+    return adjusted_rows(
+        part.case,
+        paired,
+        covariates,
+        alone=family in OF_ONE,
+        permutations=method.permutations,
+        seed=method.seed,
     )
 
 
@@ -264,17 +340,15 @@ def _described(table: pd.DataFrame, paired: Paired) -> pd.DataFrame:
     return pd.concat([front, table.drop(columns="outcome")], axis=1)
 
 
-def _changes(case: CompleteCases, outcomes: Sequence[str]) -> pd.DataFrame:
-    where = [case.outcomes.index(name) for name in outcomes]
-    pre, post = case.pre[:, where], case.post[:, where]
+def _changes(case: CompleteCases) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "participant_id": np.tile(case.persons, len(where)),
-            "outcome": np.repeat(outcomes, len(case.persons)),
-            "pre": pre.T.ravel(),
-            "post": post.T.ravel(),
-            "change": (post - pre).T.ravel(),
-            "percent": percent_change(pre, post).T.ravel(),
+            "participant_id": np.tile(case.persons, len(case.outcomes)),
+            "outcome": np.repeat(case.outcomes, len(case.persons)),
+            "pre": case.pre.T.ravel(),
+            "post": case.post.T.ravel(),
+            "change": (case.post - case.pre).T.ravel(),
+            "percent": percent_change(case.pre, case.post).T.ravel(),
         }
     )
 
@@ -285,7 +359,7 @@ def _couplings(
     primary: str | None,
     measures: Sequence[str],
     symptom: str | None,
-    chance: _Chance,
+    method: _Method,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Couple SV2A, network and symptom changes with one another; single regions and networks stay out."""
     coarse = ~comparisons["family"].isin(["regions", "network details"])
@@ -306,8 +380,8 @@ def _couplings(
                 x,
                 y,
                 keep=primary,
-                permutations=chance.permutations,
-                seed=chance.seed,
+                permutations=method.permutations,
+                seed=method.seed,
             )
             notes += [f"{family}: {note}" for note in told]
             if table is not None:

@@ -1,0 +1,110 @@
+"""The change of outcomes beside covariates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from petfmri.errors import StatisticsError
+from petfmri.statistics.arrangements import sign_patterns
+from petfmri.statistics.covariates import Covariates
+from petfmri.statistics.pairing import CompleteCases, Paired
+from petfmri.statistics.permutation import permutation_test
+from petfmri.typing import FloatArray
+
+TOO_MANY = 5
+"""Fewer persons per covariate than this are told."""
+
+
+def adjusted_rows(
+    case: CompleteCases,
+    paired: Paired,
+    covariates: Covariates,
+    *,
+    alone: bool,
+    permutations: int = 10_000,
+    seed: int = 1,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Test the mean change of each outcome at the zero of the covariates (Freedman-Lane).
+
+    Parameters
+    ----------
+    case : CompleteCases
+        Outcomes that change.
+    paired : Paired
+        Holds the regional measures among the covariates.
+    covariates : Covariates
+    alone : bool
+        Whether the outcomes are not corrected for one another.
+    permutations, seed : int
+        As `sign_patterns`.
+
+    Returns
+    -------
+    rows : DataFrame
+        outcome n covariates change t df p p_fwe p_smallest arrangements exact. Empty where the
+        model cannot be fitted, with a note.
+    notes : list of str
+    """
+    own = _own(case, paired, covariates)
+    shared = covariates.values.reindex(case.persons)
+    kept = shared.notna().all(axis=1).to_numpy()
+    if own is not None:
+        kept &= np.isfinite(own).all(axis=1)
+        own = own[kept]
+    z, notes = _varying(shared[kept])
+    if not kept.all():
+        lost = [person for person, stays in zip(case.persons, kept) if not stays]
+        notes.append(f"No adjusted value, because a covariate is missing: {', '.join(lost)}.")
+    if z.empty and own is None:
+        return pd.DataFrame(), notes
+    change = (case.post - case.pre)[kept]
+    names = [*z.columns, *(covariates.own if own is not None else ())]
+    if len(change) < TOO_MANY * len(names):
+        notes.append(
+            f"{len(change)} persons for {len(names)} covariates: fewer than {TOO_MANY} persons for "
+            "each make adjusted values unsteady."
+        )
+    try:
+        found = permutation_test(
+            change,
+            np.ones(len(change)),
+            nuisance=z.to_numpy(float),
+            own=own,
+            arrangements=sign_patterns(len(change), permutations=permutations, seed=seed),
+        )
+    except StatisticsError as error:
+        what = ", ".join(case.outcomes[:3]) + (" and others" if len(case.outcomes) > 3 else "")
+        return pd.DataFrame(), [*notes, f"No adjusted test of {what}: {error.problems[0].found}."]
+    return pd.DataFrame(
+        {
+            "outcome": case.outcomes,
+            "n": len(change),
+            "covariates": ", ".join(names),
+            "change": found.estimate,
+            "t": found.t,
+            "df": found.df,
+            "p": found.p,
+            "p_fwe": np.nan if alone else found.p_fwe,
+            "p_smallest": found.p_smallest,
+            "arrangements": found.arrangements,
+            "exact": found.exact,
+        }
+    ), notes
+
+
+def _varying(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Drop covariates that are the same in all persons."""
+    constant = [name for name in table if len(table) and np.ptp(table[name].to_numpy(float)) == 0]
+    told = [f"No covariate, because all persons have one value: {', '.join(map(str, constant))}."]
+    return table.drop(columns=constant), told if constant else []
+
+
+def _own(case: CompleteCases, paired: Paired, covariates: Covariates) -> FloatArray | None:
+    """Change of the regional covariate in the region of each outcome, if all have a region."""
+    regions = paired.outcomes.loc[case.outcomes, "region"]
+    if not covariates.own or regions.isna().any():
+        return None
+    columns = [f"{covariates.own[0]}:{region}" for region in regions]
+    change = (paired.post[columns] - paired.pre[columns]).reindex(case.persons)
+    return np.asarray(change.to_numpy(float))

@@ -1,0 +1,360 @@
+"""Whether two arms changed differently, and whether two groups differ at baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from petfmri.errors import InputError, StatisticsError
+from petfmri.statistics import caveats
+from petfmri.statistics.arrangements import regroupings
+from petfmri.statistics.covariates import Covariates, change_covariates
+from petfmri.statistics.effects import percent_change
+from petfmri.statistics.families import OF_ONE, Wanted, families
+from petfmri.statistics.groups import MIN_GROUP, check_groups, group_rows
+from petfmri.statistics.pairing import (
+    CompleteCases,
+    Paired,
+    complete_cases,
+    did_you_mean,
+    pair_outcomes,
+)
+from petfmri.statistics.permutation import permutation_test
+from petfmri.typing import BoolArray, FloatArray
+
+
+@dataclass(frozen=True)
+class ArmComparison:
+    """Result of `compare_arms`: tables that are written as they are.
+
+    Attributes
+    ----------
+    comparisons : DataFrame
+        One row per outcome, of the difference in change (group x time): columns of `group_rows`
+        after outcome measure region network family; then, adjusted for the baseline and the
+        covariates: adjusted_for difference_adjusted p_adjusted p_fwe_adjusted.
+    changes : DataFrame
+        One row per person and outcome: participant_id arm outcome pre post change percent.
+    baseline : DataFrame
+        One row per outcome, of the difference before: columns as `comparisons` without those
+        adjusted for the baseline. Persons need no second session.
+    notes : tuple of str
+    """
+
+    comparisons: pd.DataFrame
+    changes: pd.DataFrame
+    baseline: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Method:
+    active: str
+    control: str
+    strata: str | None
+    permutations: int
+    seed: int
+
+
+def compare_arms(
+    regions: pd.DataFrame | None,
+    sessions: pd.DataFrame,
+    wanted: Wanted,
+    *,
+    active: str,
+    control: str,
+    rois: Mapping[str, Sequence[str]] | None = None,
+    covariates: Sequence[str] = (),
+    strata: str | None = None,
+    permutations: int = 10_000,
+    seed: int = 1,
+) -> ArmComparison:
+    """Compare the change of two arms, and the arms at baseline.
+
+    The unadjusted test gives out the arms anew, all ways if they are at most 20,000, and is exact.
+    Beside it stands the analysis of covariance, which with a control arm is the more powerful one:
+    the change adjusted for the baseline of the same outcome and for the covariates, by Freedman
+    and Lane's method.
+
+    Parameters
+    ----------
+    regions, sessions
+        As `petfmri.statistics.prepost.compare`; `sessions` with a column ``arm``.
+    wanted : Wanted
+    active, control : str
+        Values of ``arm``; other persons are left out, and named.
+    rois : mapping of name to region names
+    covariates : sequence of str
+        Columns of `sessions` (see `change_covariates`).
+    strata : str, optional
+        Column of `sessions` within whose values arms are given out.
+    permutations, seed : int
+
+    Returns
+    -------
+    ArmComparison
+
+    Raises
+    ------
+    InputError
+        If an arm, the strata or the primary outcome are unknown.
+    StatisticsError
+        If the primary outcome cannot be tested.
+    """
+    method = _Method(active, control, strata, permutations, seed)
+    sessions, notes = _of_arms(sessions, method)
+    metrics = wanted.metrics(sessions)
+    notes += _baseline_only(sessions, method)
+    paired = pair_outcomes(regions, sessions, rois=rois, measures=wanted.measures, metrics=metrics)
+    adjusting = change_covariates(covariates, paired.sessions)
+    notes = [*_design(paired, method), *notes, *paired.notes, *adjusting.notes]
+    comparisons, changes = [], []
+    for (family, label), outcomes in families(paired, wanted).items():
+        case = complete_cases(paired, outcomes)
+        rows, told = _test(case, case.post - case.pre, paired.sessions, family, label, method)
+        notes += told
+        if rows is not None:
+            added, told = _adjusted(case, paired.sessions, adjusting, rows, method)
+            notes += [note for note in told if note not in notes]
+            comparisons.append(added)
+            changes.append(_changes(case, list(added["outcome"]), _arm_of(paired.sessions)))
+    baseline, told = _at_baseline(regions, sessions, wanted, rois, metrics, method)
+    notes += told
+    table = _described(comparisons, paired)
+    notes += _inference(table, method)
+    return ArmComparison(table, pd.concat(changes, ignore_index=True), baseline, tuple(notes))
+
+
+def _of_arms(sessions: pd.DataFrame, method: _Method) -> tuple[pd.DataFrame, list[str]]:
+    """Keep the sessions of both arms."""
+    for column in ("arm", *filter(None, [method.strata])):
+        if column not in sessions:
+            raise InputError(
+                f"sessions: {column}",
+                "no such column",
+                "the arm of each person" if column == "arm" else "the strata",
+                did_you_mean(column, map(str, sessions.columns)),
+            )
+    arms = _arm_of(sessions)
+    known = [str(name) for name in arms.dropna().unique()]
+    for name in (method.active, method.control):
+        if name not in known:
+            raise InputError(
+                f"arms: {name}", "nobody", f"one of {', '.join(known)}", did_you_mean(name, known)
+            )
+    inside = sessions["participant_id"].map(arms).isin([method.active, method.control])
+    others = sorted(sessions.loc[~inside, "participant_id"].unique())
+    told = [f"Left out because they are in neither arm: {', '.join(others)}."] if others else []
+    return sessions[inside], told
+
+
+def _arm_of(sessions: pd.DataFrame) -> pd.Series[str]:
+    """Return the arm of each person: one, whichever session tells it."""
+    known = sessions.dropna(subset=["arm"]).astype({"arm": str})
+    several = known.groupby("participant_id")["arm"].nunique()
+    twice = several[several > 1]
+    if len(twice):
+        raise StatisticsError(
+            f"sessions: {twice.index[0]}",
+            "several arms",
+            "one arm per person; treatments in turn are a crossover",
+            "correct the arm, or use design: crossover",
+        )
+    return known.drop_duplicates("participant_id").set_index("participant_id")["arm"]
+
+
+def _baseline_only(sessions: pd.DataFrame, method: _Method) -> list[str]:
+    """Say if a group was scanned once only, so that no change of it can be compared."""
+    arms = _arm_of(sessions)
+    after = sessions.loc[sessions["role"] == "post", "participant_id"]
+    return [
+        f"{name}: nobody has a session after; its change cannot be compared."
+        for name in (method.active, method.control)
+        if not (arms[arms.index.isin(after)] == name).any()
+    ]
+
+
+def _test(
+    case: CompleteCases,
+    values: FloatArray,
+    sessions: pd.DataFrame,
+    family: str,
+    label: str,
+    method: _Method,
+) -> tuple[pd.DataFrame | None, list[str]]:
+    """Compare the groups in one family of outcomes, and say what had to be left out of it."""
+    notes = caveats.left_out(case, label)
+    active = _is_active(case.persons, sessions, method)
+    sizes = int(active.sum()), int((~active).sum())
+    spread = np.ptp(values, axis=0) > 1e-8 * np.abs(values).max(axis=0) if len(values) else active
+    if min(sizes) < MIN_GROUP or not spread.any():
+        reason = f"groups of {sizes[0]} and {sizes[1]} persons, or nothing that varies"
+        if family == "primary":
+            check_groups(active)
+            raise StatisticsError(
+                f"primary outcome {[*case.outcomes, *case.lost_outcomes][0]}",
+                "nothing that varies between persons",
+                "values that differ",
+                "check the tables, or declare another primary outcome",
+            )
+        return None, [*notes, f"No test of {label}: {reason}."]
+    outcomes = [name for name, moves in zip(case.outcomes, spread) if moves]
+    still = [name for name, moves in zip(case.outcomes, spread) if not moves]
+    if still:
+        notes.append(
+            f"Left out of {label} because it is the same in everybody: {', '.join(still)}."
+        )
+    rows = group_rows(
+        values[:, spread],
+        active,
+        outcomes,
+        alone=family in OF_ONE,
+        strata=_strata(case.persons, sessions, method),
+        permutations=method.permutations,
+        seed=method.seed,
+    )
+    rows.insert(1, "family", family)
+    return rows, notes
+
+
+def _adjusted(
+    case: CompleteCases,
+    sessions: pd.DataFrame,
+    covariates: Covariates,
+    rows: pd.DataFrame,
+    method: _Method,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Add the difference adjusted for the outcome's own baseline and the covariates."""
+    where = [case.outcomes.index(name) for name in rows["outcome"]]
+    table = covariates.values.reindex(case.persons)
+    kept = table.notna().all(axis=1).to_numpy()
+    lost = [person for person, stays in zip(case.persons, kept) if not stays]
+    notes = (
+        [f"No adjusted value, because a covariate is missing: {', '.join(lost)}."] if lost else []
+    )
+    table = table.loc[kept, [name for name in table if table[name].nunique() > 1]]
+    active = _is_active(case.persons, sessions, method)[kept]
+    strata = _strata(case.persons, sessions, method)
+    try:
+        check_groups(active)
+        found = permutation_test(
+            (case.post - case.pre)[kept][:, where],
+            active.astype(float),
+            nuisance=np.column_stack([np.ones(len(active)), table.to_numpy(float)]),
+            own=case.pre[kept][:, where],
+            arrangements=regroupings(
+                active.tolist(),
+                permutations=method.permutations,
+                seed=method.seed,
+                strata=None if strata is None else [s for s, stays in zip(strata, kept) if stays],
+                adjusted=True,
+            ),
+        )
+    except StatisticsError as error:
+        return rows, [
+            *notes,
+            f"No adjusted test of {rows['outcome'].iloc[0]} and its family: {error}",
+        ]
+    return rows.assign(
+        adjusted_for=", ".join(["baseline", *map(str, table.columns)]),
+        difference_adjusted=found.estimate,
+        p_adjusted=found.p,
+        p_fwe_adjusted=np.where(rows["family"].isin(OF_ONE), np.nan, found.p_fwe),
+    ), notes
+
+
+def _at_baseline(
+    regions: pd.DataFrame | None,
+    sessions: pd.DataFrame,
+    wanted: Wanted,
+    rois: Mapping[str, Sequence[str]] | None,
+    metrics: Sequence[str],
+    method: _Method,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Compare the groups before, with everybody who has that session."""
+    before = sessions[sessions["role"] == "pre"]
+    both = pd.concat([before, before.assign(role="post")])  # each stands for a pair of itself
+    paired = pair_outcomes(regions, both, rois=rois, measures=wanted.measures, metrics=metrics)
+    tables, notes = [], []
+    for (family, label), outcomes in families(paired, wanted).items():
+        case = complete_cases(paired, outcomes)
+        try:
+            rows, told = _test(case, case.pre, before, family, f"{label} at baseline", method)
+        except StatisticsError as error:
+            rows, told = None, [f"No test of {label} at baseline: {error.problems[0].found}."]
+        notes += told
+        if rows is not None:
+            tables.append(rows)
+    return _described(tables, paired), notes
+
+
+def _is_active(persons: Sequence[str], sessions: pd.DataFrame, method: _Method) -> BoolArray:
+    arms = _arm_of(sessions).reindex(list(persons))
+    return np.asarray(arms == method.active)
+
+
+def _strata(persons: Sequence[str], sessions: pd.DataFrame, method: _Method) -> list[object] | None:
+    if method.strata is None:
+        return None
+    known = sessions.drop_duplicates("participant_id").set_index("participant_id")
+    return list(known[method.strata].reindex(list(persons)).astype(str))
+
+
+def _changes(case: CompleteCases, outcomes: Sequence[str], arms: pd.Series[str]) -> pd.DataFrame:
+    where = [case.outcomes.index(name) for name in outcomes]
+    pre, post = case.pre[:, where], case.post[:, where]
+    return pd.DataFrame(
+        {
+            "participant_id": np.tile(case.persons, len(where)),
+            "arm": np.tile(arms.reindex(case.persons).to_numpy(), len(where)),
+            "outcome": np.repeat(outcomes, len(case.persons)),
+            "pre": pre.T.ravel(),
+            "post": post.T.ravel(),
+            "change": (post - pre).T.ravel(),
+            "percent": percent_change(pre, post).T.ravel(),
+        }
+    )
+
+
+def _described(tables: Sequence[pd.DataFrame], paired: Paired) -> pd.DataFrame:
+    if not tables:
+        return pd.DataFrame()
+    table = pd.concat(tables, ignore_index=True)
+    about = paired.outcomes.loc[table["outcome"], ["measure", "region", "network"]]
+    front = pd.concat([table[["outcome"]], about.reset_index(drop=True)], axis=1)
+    return pd.concat([front, table.drop(columns="outcome")], axis=1)
+
+
+def _design(paired: Paired, method: _Method) -> list[str]:
+    arms = _arm_of(paired.sessions)
+    sizes = {name: int((arms == name).sum()) for name in (method.active, method.control)}
+    counted = " and ".join(f"{n} in {name}" for name, n in sizes.items())
+    return [
+        f"{counted} have a session before and one after. The difference is the change in "
+        f"{method.active} minus the change in {method.control}.",
+        "It is an effect of what distinguishes the arms only if persons were allocated at random; "
+        "between groups such as patients and controls it is a difference, whatever its cause.",
+    ]
+
+
+def _inference(table: pd.DataFrame, method: _Method) -> list[str]:
+    first = table.iloc[0]
+    how = "all" if first["exact"] else "random"
+    within = f" within {method.strata}" if method.strata else ""
+    return [
+        f"p comes from {how} {first['arrangements']:,} assignments of persons to the arms{within}"
+        + ("" if first["exact"] else f" (seed {method.seed})")
+        + f": the smallest attainable two-sided p is {first['p_smallest']:.2g}. p_fwe is corrected "
+        "over the outcomes of one family by the largest |t|; families are not corrected against "
+        f"one another. {len(table)} outcomes were tested.",
+        "g is Hedges' g between groups, of the changes or of the values at baseline. It is not "
+        "comparable with a g of paired changes.",
+        f"With {first['n_active']} and {first['n_control']} persons a difference of "
+        f"{first['detectable_g']:.2f} SD between persons is seen with 80 % power; smaller ones may "
+        "exist and stay unseen: a large p is not evidence of no difference.",
+        "Adjusted differences are those of persons with the same baseline and covariates (analysis "
+        "of covariance): sound with allocation at random, misleading where groups differ before.",
+    ]

@@ -1,0 +1,131 @@
+"""Covariates of a change: what differed between the two sessions, and between persons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from petfmri.errors import DatasetError, Problem
+from petfmri.statistics.pairing import did_you_mean
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """Covariates of the change of each person.
+
+    Attributes
+    ----------
+    values : DataFrame
+        Indexed by person, one column per covariate; NaN where unknown.
+    own : tuple of str
+        Regional measures that adjust the same region's change, such as r1.
+    notes : tuple of str
+        What each one is, in sentences.
+    """
+
+    values: pd.DataFrame
+    own: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def change_covariates(
+    names: Sequence[str], sessions: pd.DataFrame, regional: Sequence[str] = ()
+) -> Covariates:
+    """Make covariates of a change from columns of the sessions table.
+
+    What differs between the sessions of a person, such as head motion or injected activity, enters
+    as its change: the adjusted mean is that without such a change. What does not, such as age, sex
+    or the days since the dose, enters centred: the adjusted mean is that of the average person.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Columns of `sessions`, or of the regional table.
+    sessions : DataFrame
+        Paired: one row of role pre and one of role post per participant.
+    regional : sequence of str
+        Columns of the regional table.
+
+    Returns
+    -------
+    Covariates
+
+    Raises
+    ------
+    DatasetError
+        Names all unknown columns and values that are no numbers at once.
+    """
+    problems: list[Problem] = []
+    columns, notes = {}, []
+    own = tuple(name for name in names if name in regional and name not in sessions)
+    by_role = {
+        role: sessions[sessions["role"] == role].set_index("participant_id")
+        for role in ("pre", "post")
+    }
+    people = by_role["pre"].index
+    for name in names:
+        if name in own:
+            notes.append(f"The change of {name} in the same region is a covariate of each region.")
+            continue
+        if name not in sessions:
+            known = [*map(str, sessions.columns), *regional]
+            problems.append(
+                Problem(
+                    f"covariates: {name}",
+                    "no such column",
+                    "one of the tables",
+                    did_you_mean(name, known),
+                )
+            )
+            continue
+        pre, post = (_numbers(by_role[role][name].reindex(people)) for role in ("pre", "post"))
+        if pre is None or post is None:
+            problems.append(
+                Problem(
+                    f"covariates: {name}",
+                    f"values such as {_example(sessions[name])!r}",
+                    "numbers, or two groups",
+                    "leave it out, or code it as numbers",
+                )
+            )
+            continue
+        known_twice = pre.notna() & post.notna()
+        if known_twice.any() and (pre != post)[known_twice].any():
+            columns[name] = post - pre
+            notes.append(
+                f"The change of {name} is a covariate; adjusted values are those without one."
+            )
+        else:
+            value = post.fillna(pre)
+            columns[name] = value - value.mean()
+            notes.append(f"{name} is a covariate, centred at its mean of {value.mean():.3g}.")
+    if len(own) > 1:
+        problems.append(
+            Problem(
+                "covariates", f"regional {' and '.join(own)}", "at most one of regions", "choose"
+            )
+        )
+    if problems:
+        raise DatasetError.of(problems)
+    return Covariates(pd.DataFrame(columns, index=people), own, tuple(notes))
+
+
+def _numbers(column: pd.Series[float]) -> pd.Series[float] | None:
+    """Read numbers, or two groups as 0 and 1 in alphabetical order."""
+    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    if (numbers.notna() == column.notna()).all():
+        return numbers
+    groups = sorted(column.dropna().astype(str).unique())
+    if len(groups) > 2:
+        return None
+    coded = column.astype(object).map(
+        lambda value: float(groups.index(str(value))), na_action="ignore"
+    )
+    return pd.to_numeric(coded).astype(float)
+
+
+def _example(column: pd.Series[float]) -> object:
+    values = column.dropna()
+    return values.iloc[0] if len(values) else "n/a"
