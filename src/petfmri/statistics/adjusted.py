@@ -50,7 +50,7 @@ def adjusted_rows(
     shared = covariates.values.reindex(case.persons)
     kept = shared.notna().all(axis=1).to_numpy()
     if own is not None:
-        kept &= np.isfinite(own).all(axis=1)
+        kept = kept & np.isfinite(own).all(axis=1)
         own = own[kept]
     z, notes = _varying(shared[kept])
     if not kept.all():

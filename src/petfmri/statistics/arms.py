@@ -107,25 +107,45 @@ def compare_arms(
     method = _Method(active, control, strata, permutations, seed)
     sessions, notes = _of_arms(sessions, method)
     metrics = wanted.metrics(sessions)
-    notes += _baseline_only(sessions, method)
-    paired = pair_outcomes(regions, sessions, rois=rois, measures=wanted.measures, metrics=metrics)
-    adjusting = change_covariates(covariates, paired.sessions)
-    notes = [*_design(paired, method), *notes, *paired.notes, *adjusting.notes]
-    comparisons, changes = [], []
+    once = _scanned_once(sessions, method)
+    table, changes = pd.DataFrame(), pd.DataFrame()
+    if not once:
+        paired = pair_outcomes(
+            regions, sessions, rois=rois, measures=wanted.measures, metrics=metrics
+        )
+        adjusting = change_covariates(covariates, paired.sessions)
+        notes = [*_design(paired, method), *notes, *paired.notes, *adjusting.notes]
+        table, changes, told = _in_change(paired, wanted, adjusting, method)
+        notes += told
+    baseline, told = _at_baseline(regions, sessions, wanted, rois, metrics, method)
+    notes += once + told
+    if table.empty and baseline.empty:
+        raise StatisticsError(
+            "comparison of arms",
+            "nothing that can be tested",
+            f"at least {MIN_GROUP} persons with values in each arm",
+            "check the tables: " + " ".join(notes),
+        )
+    notes += _inference(baseline if table.empty else table, method)
+    return ArmComparison(table, changes, baseline, tuple(notes))
+
+
+def _in_change(
+    paired: Paired, wanted: Wanted, covariates: Covariates, method: _Method
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Compare the changes of all families; give also the changes of the persons."""
+    tables, changes, notes = [], [], []
     for (family, label), outcomes in families(paired, wanted).items():
         case = complete_cases(paired, outcomes)
         rows, told = _test(case, case.post - case.pre, paired.sessions, family, label, method)
         notes += told
         if rows is not None:
-            added, told = _adjusted(case, paired.sessions, adjusting, rows, method)
+            rows, told = _adjusted(case, paired.sessions, covariates, rows, method)
             notes += [note for note in told if note not in notes]
-            comparisons.append(added)
-            changes.append(_changes(case, list(added["outcome"]), _arm_of(paired.sessions)))
-    baseline, told = _at_baseline(regions, sessions, wanted, rois, metrics, method)
-    notes += told
-    table = _described(comparisons, paired)
-    notes += _inference(table, method)
-    return ArmComparison(table, pd.concat(changes, ignore_index=True), baseline, tuple(notes))
+            tables.append(rows)
+            changes.append(_changes(case, list(rows["outcome"]), _arm_of(paired.sessions)))
+    every = pd.concat(changes, ignore_index=True) if changes else pd.DataFrame()
+    return _described(tables, paired), every, notes
 
 
 def _of_arms(sessions: pd.DataFrame, method: _Method) -> tuple[pd.DataFrame, list[str]]:
@@ -166,7 +186,7 @@ def _arm_of(sessions: pd.DataFrame) -> pd.Series[str]:
     return known.drop_duplicates("participant_id").set_index("participant_id")["arm"]
 
 
-def _baseline_only(sessions: pd.DataFrame, method: _Method) -> list[str]:
+def _scanned_once(sessions: pd.DataFrame, method: _Method) -> list[str]:
     """Say if a group was scanned once only, so that no change of it can be compared."""
     arms = _arm_of(sessions)
     after = sessions.loc[sessions["role"] == "post", "participant_id"]
@@ -235,7 +255,8 @@ def _adjusted(
     notes = (
         [f"No adjusted value, because a covariate is missing: {', '.join(lost)}."] if lost else []
     )
-    table = table.loc[kept, [name for name in table if table[name].nunique() > 1]]
+    table = table[kept]
+    table = table.loc[:, (table != table.iloc[0]).any()] if len(table) else table
     active = _is_active(case.persons, sessions, method)[kept]
     strata = _strata(case.persons, sessions, method)
     try:
