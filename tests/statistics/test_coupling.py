@@ -10,12 +10,13 @@ from scipy import stats
 from petfmri.errors import StatisticsError
 from petfmri.statistics.coupling import (
     correlate,
-    couple,
     critical_r,
     detectable_r,
     fisher_interval,
 )
+from petfmri.statistics.coupling_tables import couple
 from petfmri.statistics.pairing import Paired
+from petfmri.statistics.repeated import repeated_changes, repeated_measures_correlation
 
 
 def test_enumeration_equals_brute_force(rng: np.random.Generator) -> None:
@@ -126,3 +127,56 @@ def test_couple_says_when_it_cannot() -> None:
     )
     flat = paired({"a": [1, 1, 1, 1, 1], "b": [4, 3, 2, 1, 9]})
     assert couple(flat, ["a"], ["b"])[0] is None
+
+
+def test_partial_correlation_is_that_of_residuals(rng: np.random.Generator) -> None:
+    z = rng.normal(size=(20, 2))
+    x, y = (
+        z @ [[1.0], [2.0]] + rng.normal(size=(20, 1)),
+        z @ [[1.0], [2.0]] + rng.normal(size=(20, 1)),
+    )
+    design = np.column_stack([np.ones(20), z])
+    hat = design @ np.linalg.pinv(design)
+    expected = np.corrcoef((x - hat @ x)[:, 0], (y - hat @ y)[:, 0])[0, 1]
+    found = correlate(x, y, covariates=z, permutations=500)
+    assert found.r[0, 0] == pytest.approx(expected)
+    assert found.free == 18
+    assert correlate(x, y, permutations=500).p[0, 0] < 0.01 < found.p[0, 0]
+
+
+def test_ranks_are_spearmans_and_one_person_does_not_carry_them(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(12, 1)), rng.normal(size=(12, 1))
+    x[0], y[0] = 50, 50
+    found = correlate(x, y, ranks=True, permutations=500)
+    assert found.r[0, 0] == pytest.approx(stats.spearmanr(x[:, 0], y[:, 0]).statistic)
+    assert found.p[0, 0] > 0.05 > correlate(x, y, permutations=500).p[0, 0]
+
+
+def test_repeated_measures_with_two_visits_is_the_same_either_way(rng: np.random.Generator) -> None:
+    pre, post = rng.normal(size=(2, 9, 2))
+    persons = [*range(9), *range(9)]
+    once = repeated_measures_correlation(
+        persons, np.r_[pre[:, 0], post[:, 0]], np.r_[pre[:, 1], post[:, 1]]
+    )
+    change = post - pre
+    pairs = repeated_changes(change[:, :1], change[:, 1:])
+    for name in ("r", "low", "high", "p"):
+        np.testing.assert_allclose(getattr(once, name), getattr(pairs, name), atol=1e-12)
+    assert (once.arrangements, pairs.arrangements) == (512, 512)
+
+
+def test_repeated_measures_recover_the_slope_within_persons(rng: np.random.Generator) -> None:
+    persons = np.repeat(np.arange(40), 5)
+    level = rng.normal(0, 5, 40)[persons]
+    within = rng.normal(size=200)
+    x = level + within
+    y = -level + 0.6 * within + 0.8 * rng.normal(size=200)
+    found = repeated_measures_correlation(persons, x, y, permutations=999)
+    assert np.corrcoef(x, y)[0, 1] < -0.5
+    assert found.r[0, 0] == pytest.approx(0.6, abs=0.12)
+    assert found.low[0, 0] < 0.6 < found.high[0, 0] and found.p[0, 0] < 0.01
+    null = [
+        repeated_measures_correlation(persons[:40], x_, y_, permutations=100).p[0, 0]
+        for x_, y_ in rng.normal(size=(200, 2, 40))
+    ]
+    assert np.mean(np.array(null) <= 0.05) < 0.1

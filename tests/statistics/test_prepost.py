@@ -119,7 +119,10 @@ def test_changes_add_up(result: Comparison) -> None:
 
 
 def test_planted_couplings_are_found(result: Comparison) -> None:
-    pairs = result.couplings.set_index(["x", "y"])
+    methods = result.couplings.groupby("method")
+    assert {len(rows) for _, rows in methods} == {3 * 2 + 3 + 2}
+    assert set(methods.groups) == {"pearson", "spearman", "repeated measures"}
+    pairs = methods.get_group("pearson").set_index(["x", "y"])
     assert pairs.loc[("suvr:PCC", "segregation"), "r"] < -0.8
     assert pairs.loc[("suvr:PCC", "segregation"), "p_fwe"] < 0.05
     assert pairs.loc[("suvr:PCC", "madrs"), "r"] < -0.8

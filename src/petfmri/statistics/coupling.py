@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy import special
 
 from petfmri.errors import StatisticsError
 from petfmri.statistics.arrangements import person_orders
-from petfmri.statistics.pairing import Paired, complete_cases
-from petfmri.statistics.permutation import share_reaching
+from petfmri.statistics.permutation import arranged_r, share_reaching
 from petfmri.typing import FloatArray
 
 MIN_PERSONS = 4
@@ -36,6 +33,8 @@ class Coupling:
     arrangements : int
     exact : bool
         Whether all orders of the persons were enumerated.
+    free : int
+        Persons less covariates: a partial correlation is as sharp as a plain one of so many.
     """
 
     r: FloatArray
@@ -46,10 +45,17 @@ class Coupling:
     p_smallest: float
     arrangements: int
     exact: bool
+    free: int
 
 
 def correlate(
-    x: FloatArray, y: FloatArray, *, permutations: int = 10_000, seed: int = 1
+    x: FloatArray,
+    y: FloatArray,
+    *,
+    covariates: FloatArray | None = None,
+    ranks: bool = False,
+    permutations: int = 10_000,
+    seed: int = 1,
 ) -> Coupling:
     """Correlate every column of x with every column of y over persons.
 
@@ -58,6 +64,10 @@ def correlate(
     x : array of shape (n_persons, n_x)
     y : array of shape (n_persons, n_y)
         Complete; one row per person in both.
+    covariates : array of shape (n_persons, k), optional
+        The correlation is then the partial one, by Freedman and Lane's method.
+    ranks : bool
+        Spearman's correlation: of ranks, so that no single person carries it.
     permutations : int
         Random orders of the persons, the observed one included, when n! exceeds 20,000. Below,
         all are enumerated.
@@ -70,7 +80,8 @@ def correlate(
     Raises
     ------
     StatisticsError
-        With fewer than 4 persons, missing values, or a column without any spread.
+        With fewer than 4 persons beside the covariates, missing values, or a column without any
+        spread.
 
     Examples
     --------
@@ -79,112 +90,42 @@ def correlate(
     >>> result.arrangements, round(float(result.r[0, 0]), 3), round(float(result.p[0, 0]), 3)
     (24, 0.984, 0.083)
     """
-    zx, zy = _standardized(x, "x"), _standardized(y, "y")
-    n = len(zx)
-    found = person_orders(n, permutations=permutations, seed=seed)
-    orders = np.asarray(found.orders)
-    r = zx.T @ zy
-    observed = np.abs(r)
-    reached = np.zeros(r.shape)
-    largest = np.empty(len(orders))
-    step = max(1, (1 << 20) // (n * zy.shape[1] + r.size))
-    for start in range(0, len(orders), step):
-        shuffled = zy[orders[start : start + step]]
-        block = np.abs(np.einsum("ni,bnj->bij", zx, shuffled, optimize=True))
-        reached += (block >= observed - _TIE).sum(axis=0)
-        largest[start : start + step] = block.max(axis=(1, 2))
-    low, high = fisher_interval(r, n)
+    x, y = _checked(x, "x"), _checked(y, "y")
+    if ranks:
+        from scipy import stats  # here, because it is slow to import
+
+        x, y = stats.rankdata(x, axis=0), stats.rankdata(y, axis=0)
+    n, constant = len(x), np.ones((len(x), 1))
+    nuisance = constant if covariates is None else np.column_stack([constant, covariates])
+    free = n - nuisance.shape[1] + 1
+    if free < MIN_PERSONS:
+        raise StatisticsError(
+            "partial correlation",
+            f"{n} persons and {nuisance.shape[1] - 1} covariates",
+            f"at least {MIN_PERSONS} persons more than covariates",
+            "leave out covariates",
+        )
+    orders = person_orders(n, permutations=permutations, seed=seed)
+    shape = (x.shape[1], y.shape[1])
+    r, reached, largest = np.empty(shape), np.empty(shape), np.zeros(len(orders))
+    for i, column in enumerate(x.T):
+        every = arranged_r(y, column, arrangements=orders, nuisance=nuisance)
+        r[i] = every[:, 0]
+        size = np.abs(every)
+        reached[i] = (size >= size[:, :1] - _TIE).sum(axis=1)
+        np.maximum(largest, size.max(axis=0), out=largest)
+    low, high = fisher_interval(r, free)
     return Coupling(
         r=np.clip(r, -1, 1),
         low=low,
         high=high,
         p=reached / len(orders),
-        p_fwe=share_reaching(largest, observed - _TIE),
-        p_smallest=1 / len(orders),
-        arrangements=len(orders),
-        exact=found.exact,
+        p_fwe=share_reaching(largest, np.abs(r) - _TIE),
+        p_smallest=orders.smallest,
+        arrangements=orders.total,
+        exact=orders.exact,
+        free=free,
     )
-
-
-def couple(
-    paired: Paired,
-    x: Sequence[str],
-    y: Sequence[str],
-    *,
-    keep: str | None = None,
-    permutations: int = 10_000,
-    seed: int = 1,
-) -> tuple[pd.DataFrame | None, list[str]]:
-    """Correlate the changes of two groups of outcomes over the persons that have both.
-
-    Parameters
-    ----------
-    paired : Paired
-    x, y : sequence of str
-        Outcomes of `paired`.
-    keep : str, optional
-        The outcome that stays: persons who lack it are left out instead.
-    permutations, seed : int
-        As `correlate`.
-
-    Returns
-    -------
-    table : DataFrame or None
-        One row per pair: x y method n r r_low r_high p p_fwe p_smallest arrangements exact
-        r_critical r_detectable; p_fwe is corrected over these pairs. None when too few persons
-        have both groups.
-    notes : list of str
-        What was left out.
-    """
-    everybody = paired.pre.index
-    if keep in (*x, *y):
-        has = paired.pre[keep].notna() & paired.post[keep].notna()
-        paired = replace(paired, pre=paired.pre[has], post=paired.post[has])
-    cases = complete_cases(paired, x), complete_cases(paired, y)
-    persons = [person for person in cases[0].persons if person in cases[1].persons]
-    notes = []
-    lost = [person for person in everybody if person not in persons]
-    if lost:
-        notes.append(f"left out for missing values: {', '.join(lost)}.")
-    gone = [name for case in cases for name in case.lost_outcomes]
-    if gone:
-        notes.append(f"left out because a person lacks it: {', '.join(gone)}.")
-    if len(persons) < MIN_PERSONS:
-        return None, [*notes, f"no correlation with {len(persons)} persons."]
-    change = paired.post.loc[persons] - paired.pre.loc[persons]
-    spread = change.std() > 0
-    names = [[name for name in case.outcomes if spread[name]] for case in cases]
-    alike = [name for case in cases for name in case.outcomes if not spread[name]]
-    if alike:
-        notes.append(f"left out because every person changes alike: {', '.join(alike)}.")
-    if not all(names):
-        return None, [*notes, "no correlation, because nothing varies between these persons."]
-    found = correlate(
-        change[names[0]].to_numpy(),
-        change[names[1]].to_numpy(),
-        permutations=permutations,
-        seed=seed,
-    )
-    n = len(persons)
-    table = pd.DataFrame(
-        {
-            "x": np.repeat(names[0], len(names[1])),
-            "y": np.tile(names[1], len(names[0])),
-            "method": "pearson",
-            "n": n,
-            "r": found.r.ravel(),
-            "r_low": found.low.ravel(),
-            "r_high": found.high.ravel(),
-            "p": found.p.ravel(),
-            "p_fwe": found.p_fwe.ravel(),
-            "p_smallest": found.p_smallest,
-            "arrangements": found.arrangements,
-            "exact": found.exact,
-            "r_critical": critical_r(n),
-            "r_detectable": detectable_r(n),
-        }
-    )
-    return table, notes
 
 
 def fisher_interval(
@@ -226,7 +167,7 @@ def detectable_r(n: int, *, power: float = 0.8, alpha: float = 0.05) -> float:
     return float(np.tanh(-(special.ndtri(alpha / 2) + special.ndtri(1 - power)) / np.sqrt(n - 3)))
 
 
-def _standardized(values: FloatArray, name: str) -> FloatArray:
+def _checked(values: FloatArray, name: str) -> FloatArray:
     values = np.asarray(values, dtype=float)
     if len(values) < MIN_PERSONS:
         raise StatisticsError(
@@ -242,13 +183,11 @@ def _standardized(values: FloatArray, name: str) -> FloatArray:
             "complete columns",
             "leave out the persons or columns concerned, and say which",
         )
-    centred = values - values.mean(axis=0)
-    norm = np.sqrt((centred**2).sum(axis=0))
-    if (norm <= 1e-12 * np.abs(values).max(axis=0)).any():
+    if (np.ptp(values, axis=0) <= 1e-12 * np.abs(values).max(axis=0)).any():
         raise StatisticsError(
             f"correlation over persons: {name}",
             "a column with one value in all persons",
             "values that differ between persons",
             "leave this column out, and say so",
         )
-    return np.asarray(centred / norm)
+    return values

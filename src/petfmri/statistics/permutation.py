@@ -217,6 +217,28 @@ def arranged_t(
         yield from maps * np.sqrt(model.df / np.maximum(1 - maps**2, 1e-15))
 
 
+def arranged_r(
+    y: FloatArray,
+    x: FloatArray,
+    *,
+    arrangements: Arrangements,
+    nuisance: FloatArray | None = None,
+) -> FloatArray:
+    """Give the partial correlation of x with every outcome in every arrangement.
+
+    Parameters
+    ----------
+    y, x, arrangements, nuisance
+        As `permutation_test`.
+
+    Returns
+    -------
+    array of shape (n_outcomes, n_arrangements)
+    """
+    model = _Model.of(y, x, nuisance)
+    return np.concatenate([r for _, r in model.correlations(arrangements)])
+
+
 @dataclass(frozen=True)
 class _Model:
     """A linear model with one tested variable, ready to be rearranged.
@@ -316,7 +338,7 @@ def share_reaching(null: FloatArray, observed: FloatArray) -> FloatArray:
     array([0.75, 0.  ])
     """
     below = np.searchsorted(np.sort(null), observed, side="left")
-    return np.asarray(1 - below / len(null))
+    return np.asarray((len(null) - below) / len(null))
 
 
 def _own_models(

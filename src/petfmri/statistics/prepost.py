@@ -12,7 +12,7 @@ from petfmri.errors import StatisticsError
 from petfmri.statistics import caveats
 from petfmri.statistics.adjusted import adjusted_rows
 from petfmri.statistics.baseline import errors_in_variables, oldham
-from petfmri.statistics.coupling import couple
+from petfmri.statistics.coupling_tables import couple
 from petfmri.statistics.covariates import Covariates, change_covariates
 from petfmri.statistics.effects import (
     MIN_PERSONS,
@@ -164,7 +164,7 @@ def compare(
             part.adjusted = rows
             notes += [note for note in told if note not in notes]
     comparisons = _described(_joined([part.table for part in parts]), paired)
-    couplings, told = _couplings(comparisons, paired, primary, measures, symptom, method)
+    couplings, told = _couplings(comparisons, paired, wanted, adjusting.values, method)
     notes += told
     notes += caveats.inference(comparisons, couplings, seed)
     notes += caveats.measurement(comparisons, paired, tracer)
@@ -356,17 +356,16 @@ def _changes(case: CompleteCases) -> pd.DataFrame:
 def _couplings(
     comparisons: pd.DataFrame,
     paired: Paired,
-    primary: str | None,
-    measures: Sequence[str],
-    symptom: str | None,
+    wanted: Wanted,
+    covariates: pd.DataFrame,
     method: _Method,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Couple SV2A, network and symptom changes with one another; single regions and networks stay out."""
     coarse = ~comparisons["family"].isin(["regions", "network details"])
     tested = comparisons.loc[coarse, "outcome"]
-    starts = tuple(end for measure in measures for end in (f"{measure}:", f"{measure}_grey"))
+    starts = tuple(end for measure in wanted.measures for end in (f"{measure}:", f"{measure}_grey"))
     sv2a = [name for name in tested if name.startswith(starts)]
-    symptoms = [name for name in tested if name == symptom]
+    symptoms = [name for name in tested if name == wanted.symptom]
     network = [name for name in tested if name not in {*sv2a, *symptoms}]
     tables, notes = [], []
     for family, x, y in (
@@ -379,7 +378,8 @@ def _couplings(
                 paired,
                 x,
                 y,
-                keep=primary,
+                keep=wanted.primary,
+                covariates=covariates,
                 permutations=method.permutations,
                 seed=method.seed,
             )
