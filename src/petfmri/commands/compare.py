@@ -18,6 +18,7 @@ from petfmri.commands.context import (
     rois_of,
 )
 from petfmri.commands.overview import write_overview
+from petfmri.commands.retest import declared_retest
 from petfmri.commands.stale import stale
 from petfmri.commands.tables import network_columns, read_group_tables
 from petfmri.config import Study, Symptoms, load_study
@@ -117,6 +118,11 @@ def compare(study: Study) -> Comparison:
         network_details=network_columns(sessions, labels, rois, "detail"),
         symptom=symptom,
         tracer=study.pet.tracer,
+        covariates=study.covariates,
+        retest=declared_retest(study),
+        reliability=None
+        if study.baseline_dependence == "oldham"
+        else study.baseline_dependence.reliability,
         permutations=study.inference.permutations,
         seed=study.inference.seed,
     )

@@ -62,3 +62,13 @@ class Arms(Section):
         if self.active == self.control:
             raise ValueError("active and control must be two different arms")
         return self
+
+
+class Power(Section):
+    """What `petfmri power` plans for."""
+
+    n: tuple[Annotated[int, Field(ge=3, le=10_000)], ...] = Field(
+        (11, 16, 20, 30, 60), min_length=1, description="persons in all"
+    )
+    change_percent: tuple[Annotated[float, Field(gt=0)], ...] = (3.0, 5.0, 10.0)
+    power: float = Field(0.8, gt=0.05, lt=1)

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from petfmri.config.analysis import Bold, Inference, Multiverse, Prediction, Simulation, Symptoms
 from petfmri.config.base import Section
-from petfmri.config.comparison import Arms, Dependence, RetestNoise
+from petfmri.config.comparison import Arms, Dependence, Power, RetestNoise
 from petfmri.config.inputs import AtlasFiles, Columns, Connectivity, Derivatives, Series, Sessions
 from petfmri.config.pet import OUTCOMES, Pet
 
@@ -51,6 +51,7 @@ class Study(Section):
     )
     baseline_dependence: Dependence = "oldham"
     inference: Inference = Inference()
+    power: Power = Power()
     prediction: Prediction = Prediction()
     simulation: Simulation = Simulation()
 
