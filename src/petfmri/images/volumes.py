@@ -14,7 +14,7 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
 from petfmri.errors import DatasetError, InputError
 from petfmri.images.transforms import Affine
-from petfmri.typing import FloatArray
+from petfmri.typing import BoolArray, FloatArray
 
 
 def load_canonical(path: Path | str) -> nib.Nifti1Image:
@@ -154,6 +154,30 @@ class Volumes:
                         "reconstruct or export it anew",
                     )
                 yield volume
+
+    def inside(self, mask: BoolArray) -> Iterator[FloatArray]:
+        """Yield the voxels of a mask, volume by volume, without laying out the others.
+
+        Parameters
+        ----------
+        mask : bool array of shape (x, y, z)
+
+        Yields
+        ------
+        float32 array of shape (n_voxels,)
+            In the order of ``mask.nonzero()``; NaN where the file has it.
+        """
+        proxy = self._image.dataobj
+        dtype, n_voxels = np.dtype(proxy.dtype), int(np.prod(self._stored))
+        slope, inter = np.float32(proxy.slope), np.float32(proxy.inter)
+        place = np.arange(n_voxels).reshape(self._stored, order="F")
+        place = apply_orientation(place, self._turn)[mask]
+        n_bytes = n_voxels * dtype.itemsize
+        with ImageOpener(self.path) as stream:
+            for number in range(self.first, self.n_total):
+                raw = self._read(stream, proxy.offset + number * n_bytes, n_bytes, number)
+                values = np.frombuffer(raw, dtype).take(place).astype(np.float32, copy=False)
+                yield values if slope == 1 and inter == 0 else values * slope + inter
 
     def _read(self, stream: ImageOpener, offset: int, n_bytes: int, number: int) -> bytes:
         raw, reason = b"", ""

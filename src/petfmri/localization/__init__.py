@@ -1,0 +1,1 @@
+"""From published coordinates to the network that their connectivity shares."""
