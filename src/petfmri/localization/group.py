@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +22,6 @@ from petfmri.typing import BoolArray, FloatArray, IntArray
 Correction = Literal["fdr_positive", "fdr", "fwe"]
 LEAST_PEOPLE = 3
 LEAST_SHARE = 0.8
-SEEDS_AT_ONCE = 512
 
 
 @dataclass
@@ -178,32 +177,28 @@ def contrast_maps(
     return ContrastMaps(t, moments.mean, inside, smallest, moments.count, moments.people)
 
 
-def mask_blocks(
+def seed_masks(
     people: Iterable[Person],
     weights: sparse.csr_array,
     *,
     correction: Correction = "fdr_positive",
     alpha: float = 0.05,
-    at_once: int = SEEDS_AT_ONCE,
-) -> Iterator[BoolArray]:
-    """Yield the masks of very many seeds, `at_once` per pass over people.
+) -> BoolArray:
+    """Return the masks only, in single precision: for hundreds of seeds at once.
 
-    One pass holds 8 bytes per seed and element: 512 seeds and 77,559 voxels are 320 MB.
+    A pass holds 8 bytes per seed and element: 512 seeds and 77,559 voxels are 320 MB.
 
     Parameters
     ----------
-    people : re-iterable of Person
-    weights, correction, alpha
+    people, weights, correction, alpha
         See `contrast_maps`.
-    at_once : int
 
-    Yields
-    ------
-    bool array of shape (up to at_once, n_elements)
+    Returns
+    -------
+    bool array of shape (n_seeds, n_elements)
     """
-    for start in range(0, weights.shape[0], at_once):
-        moments = _moments(people, weights[start : start + at_once], "float32")
-        yield positive(moments.t(), moments.count, correction=correction, alpha=alpha)
+    moments = _moments(people, weights, "float32")
+    return positive(moments.t(), moments.count, correction=correction, alpha=alpha)
 
 
 def positive(
