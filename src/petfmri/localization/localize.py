@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -192,7 +192,8 @@ def localize(
     references : mapping of name to array of shape (n_elements,), optional
         Maps to compare with beside the degree, such as the first gradients.
     radii_mm, shares : sequence of float
-        Variants; the declared ones are added.
+        Variants; the declared ones are added. A contrast without any voxel at another radius
+        keeps that of the declared one.
     draws : int
         Of random coordinates, per direction.
     permutations : int
@@ -263,7 +264,13 @@ def localize(
 
 
 def _stacked(seeds: Sequence[Seeds]) -> sparse.csr_array:
-    return sparse.csr_array(sparse.vstack([one.weights for one in seeds]))
+    """Put all radii below each other; where a small one has no voxel, the declared one stands."""
+    declared = seeds[0].weights
+    filled = [
+        one.weights + sparse.diags_array((one.n_voxels == 0).astype(float)) @ declared
+        for one in seeds
+    ]
+    return sparse.csr_array(sparse.vstack(filled))
 
 
 def _split(
@@ -271,8 +278,14 @@ def _split(
 ) -> tuple[ContrastMaps, dict[float, BoolArray]]:
     """Take the maps of the declared radius, the first, and the masks of each."""
     masks = {mm: every.inside[k * n : (k + 1) * n] for k, mm in enumerate(radii)}
-    own = [getattr(every, name)[:n] for name in ("t", "mean_z", "inside", "threshold")]
-    return ContrastMaps(*own, every.count, every.people), masks
+    own = replace(
+        every,
+        t=every.t[:n],
+        mean_z=every.mean_z[:n],
+        inside=every.inside[:n],
+        threshold=every.threshold[:n],
+    )
+    return own, masks
 
 
 def null_requests(contrasts: Sequence[Contrast], space: Space, rule: Rule) -> dict[str, list[int]]:
