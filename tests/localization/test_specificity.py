@@ -60,6 +60,7 @@ def test_planted_networks_come_back(planted: tuple[Space, np.ndarray, Localizati
     assert dice(decrease.network.inside, ~front, space) > 0.98
     for one, inside in ((increase, front), (decrease, ~front)):
         assert (one.judgement.p[inside] < 0.3).mean() > 0.9
+        assert np.median(one.judgement.p_fwe[inside]) <= 0.05
         assert (one.judgement.p_fwe[~inside] > 0.5).all()
         assert one.studies["dice"].min() > 0.98
         assert one.variants.loc[one.variants["declared"], "dice"].tolist() == [1.0]

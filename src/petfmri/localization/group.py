@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse, special
 
 from petfmri.errors import DatasetError
 from petfmri.localization.seeds import (
@@ -251,7 +251,7 @@ def _positive(
     # Step-up: the largest k of which k have p <= alpha k / tests, reached from above.
     while kept.any():
         p = min(alpha * int(kept.sum()) / tests, 0.5) if tests else 0.0
-        limit = stats.t.isf(p, df)
+        limit = -special.stdtrit(df, p)
         inside = above & (t >= (limit[which] if df.size > 1 else limit[0]))
         if correction == "fwe" or inside.sum() == kept.sum():
             return np.asarray(inside)

@@ -143,8 +143,8 @@ class Localization:
         connected = float(np.median(self.table()["share_connected"]))
         said = [
             f"{self.maps.people} normative people: a contrast is connected to {connected:.0%} of "
-            f"the {self.maps.inside.shape[1]} places (median), so that the overlap of contrasts "
-            f"does the selecting more than the t test the larger the group is.",
+            f"the {self.maps.inside.shape[1]} places (median). The larger the group, the less its "
+            f"t test selects, and the more the overlap of contrasts does.",
             f"Random coordinates: {self.draws} draws (seed {self.seed}), smallest p "
             f"{1 / (self.draws + 1):.2g}; network and draws went through the same steps.",
             "A connection to the coordinates in healthy people is no measurement of the patients.",

@@ -174,7 +174,12 @@ class Store:
         json_path = self._path(name, ".json")
         json_path.unlink(missing_ok=True)  # from here to the end the entry does not exist
         with written_beside(self._path(name, "_series.npy")) as beside:
-            np.save(beside, np.concatenate([run.unit for run in runs]).astype(kept, copy=False))
+            shape = (sum(map(len, runs)), self.space.n_elements)
+            np.concatenate(
+                [run.unit for run in runs],
+                out=np.lib.format.open_memmap(beside, "w+", np.dtype(kept), shape),
+                casting="same_kind",
+            )
         with written_beside(self._path(name, "_norm.npy")) as beside:
             np.save(beside, np.stack([run.norm for run in runs]))
         return write_json(self._record(source, list(map(len, runs)), tr_s, kept), json_path)
