@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -17,6 +18,23 @@ def test_every_assignment_to_groups_comes_once_and_the_observed_first():
     assert len(found) == found.total == len(seen) == math.comb(7, 3)
     assert found.orders[0].tolist() == list(range(7))
     assert found.smallest == 1 / 35  # no mirror image with groups of 3 and 4
+
+
+@pytest.mark.parametrize("labels", [[0] * 4 + [1] * 4, [1, 0, 0, 1, 0, 0, 0], [0, 1] * 4])
+def test_the_exact_p_is_that_of_every_split_of_the_persons(rng, labels):
+    labels = np.array(labels)
+    y = rng.normal(size=(len(labels), 5))
+    found = permutation_test(
+        y,
+        labels.astype(float),
+        nuisance=np.ones((len(labels), 1)),
+        arrangements=regroupings(labels.tolist()),
+    )
+    splits = [list(one) for one in itertools.combinations(range(len(labels)), labels.sum())]
+    rest = [np.setdiff1d(np.arange(len(labels)), one) for one in splits]
+    size = np.abs([y[a].mean(axis=0) - y[b].mean(axis=0) for a, b in zip(splits, rest)])
+    observed = np.abs(y[labels == 1].mean(axis=0) - y[labels == 0].mean(axis=0))
+    np.testing.assert_allclose(found.p, (size >= observed - 1e-9).mean(axis=0))
 
 
 def test_sixteen_persons_in_two_sequences_are_enumerated():

@@ -253,19 +253,22 @@ def regroupings(
 
 
 def _groupings(codes: IntArray, parts: Sequence[IntArray]) -> Iterator[IntArray]:
-    """One order of the rows for each different grouping, the observed one first."""
+    """One order of the rows for each different grouping, the observed one first.
+
+    Rows change places in pairs, so that each order is its own inverse: it is all the same whether
+    labels are given to rows or rows to labels.
+    """
     choices = []
     for part in parts:
-        ones, zeros = part[codes[part] == 1], part[codes[part] == 0]
-        places = itertools.combinations(part, len(ones))
+        ones = frozenset(part[codes[part] == 1].tolist())
+        places = map(frozenset, itertools.combinations(part.tolist(), len(ones)))
         # Where the ones stand; the observed places first.
-        ordered = sorted(places, key=lambda chosen: chosen != tuple(ones))
-        choices.append([(part, ones, zeros, chosen) for chosen in ordered])
+        ordered = sorted(places, key=lambda chosen: chosen != ones)
+        choices.append([(sorted(chosen - ones), sorted(ones - chosen)) for chosen in ordered])
     for combination in itertools.product(*choices):
         order = np.arange(len(codes))
-        for part, ones, zeros, chosen in combination:
-            order[list(chosen)] = ones
-            order[np.setdiff1d(part, chosen)] = zeros
+        for entering, leaving in combination:
+            order[entering], order[leaving] = leaving, entering
         yield order
 
 
