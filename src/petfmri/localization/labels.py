@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from petfmri.errors import StatisticsError
-from petfmri.statistics.permutation import EXACT_LIMIT, TIE, share_reaching
+from petfmri.statistics.arrangements import EXACT_LIMIT
+from petfmri.statistics.permutation import TIE, share_reaching
 from petfmri.typing import BoolArray, FloatArray, IntArray
 
 BLOCK = 1 << 22  # differences computed at a time

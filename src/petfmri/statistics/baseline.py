@@ -10,7 +10,7 @@ from scipy import special
 from petfmri.errors import StatisticsError
 from petfmri.statistics.arrangements import sign_patterns
 from petfmri.statistics.effects import MIN_PERSONS
-from petfmri.statistics.permutation import share_reaching
+from petfmri.statistics.permutation import TIE, share_reaching
 from petfmri.typing import FloatArray
 
 NAIVE = (
@@ -103,7 +103,7 @@ def _exchanged(d: FloatArray, s: FloatArray, signs: FloatArray) -> float:
     turned = signs * d
     turned -= turned.mean(axis=1, keepdims=True)
     r = np.abs(turned @ s) / np.sqrt((turned**2).sum(axis=1) * (s @ s))
-    return float(share_reaching(r, r[:1] - 1e-11)[0])
+    return float(share_reaching(r, r[:1] - TIE)[0])
 
 
 def errors_in_variables(

@@ -9,11 +9,10 @@ from scipy import special
 
 from petfmri.errors import StatisticsError
 from petfmri.statistics.arrangements import person_orders
-from petfmri.statistics.permutation import arranged_r, share_reaching
+from petfmri.statistics.permutation import TIE, arranged_r, share_reaching
 from petfmri.typing import FloatArray
 
 MIN_PERSONS = 4
-_TIE = 1e-11
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def correlate(
         every = arranged_r(y, column, arrangements=orders, nuisance=nuisance)
         r[i] = every[:, 0]
         size = np.abs(every)
-        reached[i] = (size >= size[:, :1] - _TIE).sum(axis=1)
+        reached[i] = (size >= size[:, :1] - TIE).sum(axis=1)
         np.maximum(largest, size.max(axis=0), out=largest)
     low, high = fisher_interval(r, free)
     return Coupling(
@@ -120,7 +119,7 @@ def correlate(
         low=low,
         high=high,
         p=reached / len(orders),
-        p_fwe=share_reaching(largest, np.abs(r) - _TIE),
+        p_fwe=share_reaching(largest, np.abs(r) - TIE),
         p_smallest=orders.smallest,
         arrangements=orders.total,
         exact=orders.exact,

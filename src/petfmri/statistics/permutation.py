@@ -15,8 +15,11 @@ from petfmri.typing import FloatArray
 MANY = 4096
 """With more outcomes than this, correlations are computed in single precision."""
 
-_TIE = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 2e-6}
-"""Correlations that differ by less are equal: rounding never makes a p smaller."""
+TIE = 1e-10
+"""Statistics of about 1 that differ by less are equal: rounding never makes a p smaller."""
+
+_TIE = {np.dtype(np.float64): TIE, np.dtype(np.float32): 2e-6}
+"""The same for correlations, by their precision."""
 
 _BLOCK = 1 << 18
 """Correlations computed at a time, so that they stay in cache."""

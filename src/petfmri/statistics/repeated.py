@@ -9,10 +9,8 @@ import numpy as np
 from petfmri.errors import StatisticsError
 from petfmri.statistics.arrangements import sign_patterns
 from petfmri.statistics.coupling import MIN_PERSONS, Coupling, fisher_interval
-from petfmri.statistics.permutation import share_reaching
+from petfmri.statistics.permutation import TIE, share_reaching
 from petfmri.typing import FloatArray
-
-_TIE = 1e-11
 
 
 def repeated_measures_correlation(
@@ -95,7 +93,7 @@ def repeated_measures_correlation(
     df = len(cx) - len(rows) - 1
     r = np.array([[cx @ cy / norm]])
     low, high = fisher_interval(r, df + 2)
-    p = share_reaching(np.abs(null), np.abs(r) - _TIE)
+    p = share_reaching(np.abs(null), np.abs(r) - TIE)
     return Coupling(np.clip(r, -1, 1), low, high, p, p, smallest, total, exact, df + 2)
 
 
@@ -135,7 +133,7 @@ def repeated_changes(
     products = (ux[:, :, None] * uy[:, None, :]).reshape(n, -1)
     null = np.abs(np.asarray(arranged.signs, float) @ products)
     r = products.sum(axis=0)
-    size = np.abs(r) - _TIE
+    size = np.abs(r) - TIE
     shape = (dx.shape[1], dy.shape[1])
     low, high = fisher_interval(r, n + 1)  # 2 n rows - n persons - 1 degrees of freedom
     return Coupling(
