@@ -79,6 +79,35 @@ class Arrangements:
             values = placed
         return np.ascontiguousarray(values.transpose(0, 2, 1))
 
+    def some(self, number: int, *, seed: int = 1) -> Arrangements:
+        """Draw from them without repeating any, for tests that are slow.
+
+        Parameters
+        ----------
+        number : int
+            How many to keep, the observed one included; all where there are no more.
+        seed : int
+
+        Examples
+        --------
+        >>> few = sign_patterns(10).some(100)
+        >>> len(few), few.total, few.exact, few.smallest
+        (100, 100, False, 0.01)
+        """
+        if number >= len(self):
+            return self
+        _check_number(number)
+        drawn = np.random.default_rng(seed).permutation(len(self) - 1)[: number - 1] + 1
+        kept = np.concatenate([[0], np.sort(drawn)])
+        return Arrangements(
+            None if self.orders is None else self.orders[kept],
+            None if self.signs is None else self.signs[kept],
+            number,
+            False,
+            1 / number,
+            f"{number:,} of {self.told} (seed {seed})",
+        )
+
     def arranged(self, values: FloatArray, which: int) -> FloatArray:
         """Arrange a table of shape (n_rows, n_columns) in one of the ways."""
         taken = values if self.orders is None else values[self.orders[which]]

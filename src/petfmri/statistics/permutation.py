@@ -61,6 +61,13 @@ class PermutationTest:
     exact: bool
     told: str
 
+    @property
+    def p_fdr(self) -> FloatArray:
+        """Adjusted for the rate of false discoveries (Benjamini and Hochberg 1995)."""
+        from scipy.stats import false_discovery_control
+
+        return np.asarray(false_discovery_control(self.p))
+
 
 def sign_flip(change: FloatArray, *, permutations: int = 10_000, seed: int = 1) -> PermutationTest:
     """Test whether changes are symmetric about zero, by flipping the signs of persons.
