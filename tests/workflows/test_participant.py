@@ -53,6 +53,18 @@ def test_pet_reaches_the_bold_grid_by_exactly_one_resampling(scans, tmp_path):
     assert resampling == [join]
 
 
+def test_pet_reaches_the_template_by_exactly_one_resampling(scans, tmp_path):
+    graph = build(scans, tmp_path)._create_flat_graph()
+    standard = next(node for node in graph if node.name == "ses_pre_pet_to_template")
+    assert standard.inputs.in_file == str(scans["pet"])
+    arriving = {
+        field for *_, edge in graph.in_edges(standard, data=True) for _, field in edge["connect"]
+    }
+    assert arriving == {"motion", "pet_xfm", "template_xfm", "uptake"}
+    (name,) = [Path(target).name for target in _delivered(graph, standard)]
+    assert "_space-MNI152NLin2009cAsym_res-2_" in name
+
+
 def _delivered(graph, node):
     """Final names that are fed by an image of `node`, directly or through a list."""
     after = {target for _, target in graph.out_edges(node)}

@@ -8,10 +8,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from petfmri.images.transform_files import read_affine, write_affine
 from petfmri.images.transforms import Affine
 from petfmri.interfaces.pet import CoregisterPet, PetMotion, PetToBold, RegionalPet
+from petfmri.interfaces.pet_template import PetToTemplate
 from petfmri.simulation import sidecars
 from petfmri.simulation.anatomy import GREY, SOFT, Head, draw_head
 from petfmri.simulation.effects import stream
@@ -99,6 +101,31 @@ def test_a_static_late_scan_goes_through_every_step(head: Head, tmp_path: Path) 
     )  # fmt: skip
     there = read_table(joined["table"])["suvr_boldref"].to_numpy()
     assert np.nanmedian(np.abs(there / suvr - 1)) < 0.03
+    check_template(common, xfm, regional, tmp_path)
+
+
+def check_template(common, xfm, regional, folder: Path) -> None:
+    """With a known shift to the template, its map holds what the T1w's holds there."""
+    shift = write_affine(Affine(np.array([[1, 0, 0, 3], [0, 1, 0, 0], [0, 0, 1, -3], [0, 0, 0, 1]])), folder / "to.txt")  # fmt: skip
+    (folder / "standard").mkdir()
+    inputs = {name: common[name] for name in ("in_file", "sidecar", "motion", "window_s")}
+    found = step(
+        PetToTemplate, folder / "standard", **inputs, pet_xfm=xfm["xfm"], template_xfm=shift,
+        uptake=regional["uptake"],
+    )  # fmt: skip
+    standard, own = nib.load(found["suvr_map"]), nib.load(regional["suvr_map"])
+    assert standard.shape == (97, 115, 97)
+    assert standard.affine.tolist() == [[2, 0, 0, -96], [0, 2, 0, -132], [0, 0, 2, -78], [0, 0, 0, 1]]  # fmt: skip
+    data = standard.get_fdata()
+    inside = np.argwhere(data > 0)[::200]
+    points = nib.affines.apply_affine(standard.affine, inside) + np.array([3, 0, -3])
+    voxels = nib.affines.apply_affine(np.linalg.inv(own.affine), points)
+    expected = ndimage.map_coordinates(own.get_fdata(), voxels.T, order=1)
+    usable = expected > 0.3
+    assert usable.sum() > 300
+    ratio = data[tuple(inside.T)][usable] / expected[usable]
+    assert abs(np.median(ratio) - 1) < 0.02
+    assert np.corrcoef(data[tuple(inside.T)][usable], expected[usable])[0, 1] > 0.97
 
 
 def test_scan_that_is_kept_as_it_is_says_what_speaks_against_that(

@@ -18,6 +18,8 @@ AnyArray: TypeAlias = NDArray[Any]
 
 DATA = Path(__file__).parent / "data"
 SPACE = "MNI152NLin2009cAsym"
+STANDARD_MM = 2
+"""Grid of the maps in this space: every second voxel of the template along each axis."""
 REFERENCE_MASKS = {"semiovale": "desc-semiovale_mask"}
 
 

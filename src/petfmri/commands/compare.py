@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from petfmri.commands.compare_edges import read_matrices
+from petfmri.commands.compare_levels import Levels, level_sections, levels_of
 from petfmri.commands.context import (
-    atlas_label,
     config_problems,
     group_folder,
     petprep_curves,
@@ -24,11 +23,9 @@ from petfmri.commands.tables import network_columns, read_group_tables
 from petfmri.config import Study, Symptoms, load_study
 from petfmri.errors import ConfigError, DatasetError
 from petfmri.networks.comparability import incomparable
-from petfmri.networks.connectivity import fisher_z
 from petfmri.statistics.prepost import Comparison
 from petfmri.statistics.prepost import compare as compare_tables
-from petfmri.study.files import read_table, write_table, write_text
-from petfmri.study.names import derivative_path
+from petfmri.study.files import write_table, write_text
 from petfmri.study.tables import symptom_change
 
 COMPARISON_COLUMNS = {
@@ -131,7 +128,8 @@ def compare(study: Study) -> Comparison:
     write_table(result.changes, folder / "changes.tsv", COMPARISON_COLUMNS)
     if not result.couplings.empty:
         write_table(result.couplings, folder / "couplings.tsv", COUPLING_COLUMNS)
-    write_text("\n".join(result.notes) + "\n", folder / "notes.txt")
+    levels = levels_of(study, result, regions)
+    write_text("\n".join((*result.notes, *levels.notes)) + "\n", folder / "notes.txt")
     write_text(resolved(study), folder / "study.yaml")
     responders = ""
     if study.symptoms and symptom:
@@ -143,7 +141,7 @@ def compare(study: Study) -> Comparison:
         )
         write_table(people, folder / "symptoms.tsv", SYMPTOM_COLUMNS)
         responders = _responders(study.symptoms, people)
-    _page(study, result, regions, responders)
+    _page(study, result, levels, responders)
     return result
 
 
@@ -190,11 +188,11 @@ def _responders(rules: Symptoms, people: pd.DataFrame) -> str:
     return text
 
 
-def _page(study: Study, result: Comparison, regions: pd.DataFrame, responders: str) -> None:
+def _page(study: Study, result: Comparison, levels: Levels, responders: str) -> None:
     from petfmri.reports.compare_page import compare_page, verdict
 
     folder = group_folder(study, "compare")
-    compare_page(
+    page = compare_page(
         result.comparisons,
         result.changes,
         result.couplings,
@@ -202,43 +200,15 @@ def _page(study: Study, result: Comparison, regions: pd.DataFrame, responders: s
         notes=result.notes,
         primary=study.primary,
         responders=responders,
-        matrices=_matrices(study, regions),
-    ).save(folder / "compare.html")
+        matrices=levels.matrices.means() if levels.matrices else None,
+    )
+    level_sections(page, levels)
+    page.save(folder / "compare.html")
     write_text(verdict(result.comparisons) + "\n", folder / "verdict.txt")
     write_overview(study)
 
 
-def _relmat(study: Study, person: str, session: str) -> Path | None:
-    """Find the Pearson correlations of a session among the matrices that are there."""
-    path = derivative_path(
-        study.output,
-        sub=person,
-        ses=session,
-        datatype="func",
-        suffix="relmat",
-        extension=".tsv",
-        task=study.bold.task,
-        seg=atlas_label(study),
-        stat="pearsoncorrelation",
-    )
-    return path if path.exists() else None
-
-
 def _matrices(study: Study, regions: pd.DataFrame) -> dict[str, object] | None:
     """Average the connectivity of each role over the persons who have both sessions."""
-    network = regions.drop_duplicates("region").set_index("region")["network"]
-    roles = {role: f"ses-{getattr(study.sessions, role)}" for role in ("pre", "post")}
-    found: dict[str, list[np.ndarray]] = {role: [] for role in roles}
-    parcels = pd.Index([])
-    for folder in sorted(path for path in study.output.glob("sub-*") if path.is_dir()):
-        paths = [_relmat(study, folder.name, label) for label in roles.values()]
-        if None in paths:
-            continue
-        for role, path in zip(roles, paths, strict=True):
-            table = read_table(path, ["name"]).set_index("name")
-            parcels = table.index
-            found[role].append(fisher_z(table.to_numpy(float)))
-    if not found["pre"]:
-        return None
-    means = {role: np.nanmean(values, axis=0) for role, values in found.items()}
-    return means | {"networks": network.reindex(parcels).astype(str).tolist()}
+    found = read_matrices(study, regions)
+    return None if found is None else found.means()

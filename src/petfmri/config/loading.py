@@ -10,9 +10,13 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from petfmri.config.analysis import Symptoms
+from petfmri.config.inference import Voxels
 from petfmri.config.inputs import Series
 from petfmri.config.study import Study
 from petfmri.errors import ConfigError, Problem
+
+PATTERNS = ((Series, "files"), (Series, "confounds"), (Voxels, "maps"))
+"""Keys that hold a path with placeholders."""
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -140,7 +144,7 @@ def _with_absolute_paths(section: Any, root: Path) -> Any:
                 _with_absolute_paths(part, root) if isinstance(part, BaseModel) else part
                 for part in value
             )
-        elif isinstance(section, Series) and name in ("files", "confounds") and value:
+        elif isinstance(value, str) and (type(section), name) in PATTERNS:
             changes[name] = str((root / Path(value).expanduser()).resolve())
         elif isinstance(value, Path):
             changes[name] = (root / value.expanduser()).resolve()

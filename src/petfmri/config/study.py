@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from petfmri.config.analysis import Bold, Inference, Multiverse, Prediction, Simulation, Symptoms
 from petfmri.config.base import Section
 from petfmri.config.comparison import Arms, Dependence, Power, RetestNoise
+from petfmri.config.inference import Edges, Voxels
 from petfmri.config.inputs import AtlasFiles, Columns, Connectivity, Derivatives, Series, Sessions
 from petfmri.config.pet import OUTCOMES, Pet
 
@@ -52,6 +53,8 @@ class Study(Section):
     baseline_dependence: Dependence = "oldham"
     inference: Inference = Inference()
     power: Power = Power()
+    edges: Edges = Edges()
+    voxels: Voxels = Voxels()
     prediction: Prediction = Prediction()
     simulation: Simulation = Simulation()
 

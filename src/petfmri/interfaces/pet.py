@@ -42,7 +42,7 @@ from petfmri.typing import BoolArray, FloatArray, IntArray
 REFERENCE = "reference"
 
 
-class _Scan:
+class Scan:
     """A PET file with its schedule and calibration; each iteration reads it anew."""
 
     def __init__(self, path: str, sidecar: dict[str, Any]) -> None:
@@ -97,7 +97,7 @@ class PetMotion(Step):
     resamples = True
 
     def step(self, folder: Path) -> dict[str, Any]:
-        scan = _Scan(self.inputs.in_file, self.inputs.sidecar)
+        scan = Scan(self.inputs.in_file, self.inputs.sidecar)
         estimate = no_motion if self.inputs.method == "off" else pet_motion
         durations_s = scan.schedule.duration_s
         moved = estimate(scan, scan.volumes.affine, durations_s=durations_s)
@@ -237,7 +237,7 @@ class RegionalPet(Step):
     resamples = True
 
     def step(self, folder: Path) -> dict[str, Any]:
-        scan = _Scan(self.inputs.in_file, self.inputs.sidecar)
+        scan = Scan(self.inputs.in_file, self.inputs.sidecar)
         segmentation = load_canonical(self.inputs.segmentation)
         labels, reference = (
             load_labels(self.inputs.segmentation),
@@ -314,7 +314,7 @@ class PetToBold(Step):
     resamples = True
 
     def step(self, folder: Path) -> dict[str, Any]:
-        scan = _Scan(self.inputs.in_file, self.inputs.sidecar)
+        scan = Scan(self.inputs.in_file, self.inputs.sidecar)
         grid = Grid.of(load_canonical(self.inputs.boldref))
         bold_to_t1w = read_transform(Path(self.inputs.bold_xfm))
         bold_to_pet = ~read_affine(Path(self.inputs.pet_xfm)) @ bold_to_t1w

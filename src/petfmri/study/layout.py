@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from petfmri.study.adopted import TEMPLATE
 from petfmri.study.names import bids_label, derivative_path
 
 
@@ -66,6 +67,10 @@ class Names:
             meas="SUVR",
             **entities,
         )
+
+    def suvr_standard(self, ses: str) -> Path:
+        """Path of the SUVR map in standard space, on the grid that all persons share."""
+        return self.suvr(ses, "mimap", ".nii.gz", space=TEMPLATE, res="2")
 
     def func(self, ses: str, suffix: str, extension: str, **entities: str | None) -> Path:
         """Path of a BOLD result."""

@@ -6,8 +6,10 @@ from typing import Any
 
 from nipype import Node
 
+from petfmri.atlases.template import SPACE, STANDARD_MM
 from petfmri.interfaces import pet
 from petfmri.interfaces.adopt import AdoptPet
+from petfmri.interfaces.pet_template import PetToTemplate
 from petfmri.workflows.steps import Aligned, AlignedScan, Frames, Steps, word
 from petfmri.workflows.values import PetScan, SessionScans, Settings
 
@@ -33,6 +35,7 @@ class PetBranch(Steps):
         moves = adopted.motion or not adopted.series
         made = AlignedScan(motion, xfm, regional, raw if moves else read)
         self._deliver_pet(session, scan, made, f"{read.chain} → T1w")
+        self._pet_to_template(session, scan, made)
         return made
 
     def _adopt_pet(self, name: str, scan: PetScan) -> Node | None:
@@ -118,6 +121,26 @@ class PetBranch(Steps):
             files[judged] = (made.xfm, "sidecar")
         self._deliver(
             f"{word(sid)}_deliver_pet", files, {suvr_map: _suvr_sidecar(scan, self.settings, chain)}
+        )
+
+    def _pet_to_template(self, session: SessionScans, scan: PetScan, made: AlignedScan) -> None:
+        standard = self._add(
+            f"{word(session.id)}_pet_to_template",
+            PetToTemplate(),
+            in_file=made.frames.path,
+            sidecar=scan.sidecar,
+            motion=made.frames.motion,
+            pet_xfm=made.frames.xfm,
+            template_xfm=(self.anatomy.template, "from_template"),
+            uptake=(made.regional, "uptake"),
+            window_s=self.settings.window_s,
+        )
+        target = self.names.suvr_standard(session.id)
+        chain = f"{made.frames.chain} → T1w → {SPACE}, {STANDARD_MM} mm"
+        self._deliver(
+            f"{word(session.id)}_deliver_template",
+            {target: (standard, "suvr_map")},
+            {target: _suvr_sidecar(scan, self.settings, chain)},
         )
 
     def _join(
