@@ -20,6 +20,7 @@ from petfmri.networks.phases import phases
 from petfmri.networks.registry import METRICS, network_metrics
 from petfmri.simulation.connectivity import NetworkModel, network_model, true_metrics
 from petfmri.simulation.effects import Effects
+from petfmri.statistics.families import Wanted
 from petfmri.statistics.permutation import sign_flip
 from petfmri.statistics.prepost import Comparison, compare
 
@@ -82,7 +83,7 @@ def _study(strength: float) -> list[tuple[str, float, float, float, float, float
 
 
 def _compared(sessions: pd.DataFrame) -> pd.DataFrame:
-    result: Comparison = compare(None, sessions, primary="segregation", networks=CORE)
+    result: Comparison = compare(None, sessions, Wanted("segregation", networks=CORE))
     found = result.comparisons.set_index("outcome")
     return found.assign(se=found["sd_change"] / np.sqrt(found["n"]))
 

@@ -38,6 +38,7 @@ def comparison(outcome, family, **values):
         "g_high": 2.5,
         "p": 0.125,
         "p_fwe": np.nan if family in ("primary", "global") else 0.04,
+        "p_fdr": np.nan if family in ("primary", "global") else 0.03,
         "n_rise": 4,
         "n_fall": 0,
         "p_smallest": 0.125,
@@ -80,7 +81,14 @@ def changes(comparisons):
 @pytest.fixture(scope="module")
 def pages(comparisons, changes):
     couplings = pd.DataFrame(
-        {"x": ["suvr:PCC"], "y": [f"suvr:{HOSTILE}"], "n": [4], "r": [0.8], "p": [0.083]}
+        {
+            "x": ["suvr:PCC"],
+            "y": [f"suvr:{HOSTILE}"],
+            "method": ["pearson"],
+            "n": [4],
+            "r": [0.8],
+            "p": [0.083],
+        }
     )
     scores = pd.DataFrame(
         [

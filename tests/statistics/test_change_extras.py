@@ -7,6 +7,7 @@ import pytest
 from petfmri.errors import DatasetError, StatisticsError
 from petfmri.statistics.baseline import errors_in_variables, oldham
 from petfmri.statistics.covariates import change_covariates
+from petfmri.statistics.families import Wanted
 from petfmri.statistics.influence import leave_one_out, most_influential
 from petfmri.statistics.prepost import compare
 from petfmri.statistics.retest import Retest, beyond_retest, retest_columns
@@ -35,9 +36,7 @@ def sessions_of(n, rng, *, gain=0.0, motion=0.0):
 
 
 def compared(sessions, **settings):
-    return compare(
-        None, sessions, primary="ngsc", measures=(), networks=["ngsc"], permutations=500, **settings
-    )
+    return compare(None, sessions, Wanted("ngsc", (), ["ngsc"]), permutations=500, **settings)
 
 
 # ------------------------------------------------------------------------------- covariates
@@ -73,9 +72,7 @@ def test_a_regional_covariate_adjusts_its_own_region(rng):
                      1 + after * flow[k])
                 )  # fmt: skip
     regions = pd.DataFrame(rows, columns=["participant_id", "session_id", "region", "suvr", "r1"])
-    found = compare(
-        regions, sessions, primary="suvr:R0", measures=("suvr",), networks=(), covariates=["r1"]
-    )
+    found = compare(regions, sessions, Wanted("suvr:R0"), covariates=["r1"])
     table = found.adjusted.set_index("outcome")
     assert found.comparisons.set_index("outcome").loc["suvr:R1", "change"] > 0.05
     assert abs(table.loc["suvr:R1", "change"]) < 0.05

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from petfmri.errors import InputError, StatisticsError
+from petfmri.statistics.families import Wanted
 from petfmri.statistics.prepost import Comparison, compare
 
 REGIONS = [f"R{i}" for i in range(12)]
@@ -54,7 +56,9 @@ def run(regions: pd.DataFrame | None, sessions: pd.DataFrame, **settings: object
         "tracer": "UCBJ",
         "permutations": 500,
     } | settings
-    return compare(regions, sessions, **settings)  # type: ignore[arg-type]
+    names = [field.name for field in fields(Wanted)]
+    wanted = Wanted(**{name: settings.pop(name) for name in names if name in settings})  # type: ignore[arg-type]
+    return compare(regions, sessions, wanted, **settings)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +277,7 @@ def ds004869(shared_data: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def test_real_blocking_study(ds004869: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     pcc = ["ctx-lh-posteriorcingulate", "ctx-rh-posteriorcingulate"]
-    result = compare(*ds004869, primary="suvr:PCC", rois={"PCC": pcc}, tracer="MC1")
+    result = compare(*ds004869, Wanted("suvr:PCC"), rois={"PCC": pcc}, tracer="MC1")
     primary = row(result, "suvr:PCC")
     assert primary["percent"] == pytest.approx(-20.2, abs=0.1)
     assert (primary["n"], primary["n_fall"]) == (10, 10)

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import nibabel as nib
+import numpy as np
 import pandas as pd
 
 from petfmri.atlases.template import DATA, SPACE, as_image, read_embedded
@@ -36,6 +37,17 @@ class Atlas:
     name: str
     image: nib.Nifti1Image
     table: pd.DataFrame
+
+    def centres_mm(self) -> pd.DataFrame:
+        """Centre of mass of every region: x y z in mm, indexed by name."""
+        labels = np.asanyarray(self.image.dataobj)
+        where = np.nonzero(labels)
+        found = labels[where].astype(int)
+        count = np.bincount(found, minlength=int(self.table["index"].max()) + 1)
+        sums = np.column_stack([np.bincount(found, axis, minlength=len(count)) for axis in where])
+        voxels = sums[self.table["index"]] / np.maximum(count[self.table["index"]], 1)[:, None]
+        places = nib.affines.apply_affine(self.image.affine, voxels)
+        return pd.DataFrame(places, index=list(self.table["name"]), columns=["x", "y", "z"])
 
 
 def load_atlas(name_or_path: str | Path = "Schaefer200", table: str | Path | None = None) -> Atlas:

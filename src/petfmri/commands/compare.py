@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 
 import pandas as pd
 
+from petfmri.commands.compare_arms import compare_parallel
 from petfmri.commands.compare_edges import read_matrices
+from petfmri.commands.compare_extras import write_extras
 from petfmri.commands.compare_levels import Levels, level_sections, levels_of
 from petfmri.commands.context import (
     config_problems,
@@ -23,6 +26,8 @@ from petfmri.commands.tables import network_columns, read_group_tables
 from petfmri.config import Study, Symptoms, load_study
 from petfmri.errors import ConfigError, DatasetError
 from petfmri.networks.comparability import incomparable
+from petfmri.statistics.arms import ArmComparison
+from petfmri.statistics.families import Wanted
 from petfmri.statistics.prepost import Comparison
 from petfmri.statistics.prepost import compare as compare_tables
 from petfmri.study.files import write_table, write_text
@@ -45,6 +50,7 @@ COMPARISON_COLUMNS = {
     "t": {"Description": "Paired t"},
     "p": {"Description": "Two-sided sign-flip p, uncorrected"},
     "p_fwe": {"Description": "Family-wise p by the largest |t|; missing in families of one"},
+    "p_fdr": {"Description": "False discovery rate (Benjamini-Hochberg) within the family"},
     "n_rise": {"Description": "Persons whose value rose"},
     "n_fall": {"Description": "Persons whose value fell"},
     "p_smallest": {"Description": "Smallest p that this n can attain"},
@@ -52,17 +58,28 @@ COMPARISON_COLUMNS = {
     "exact": {"Description": "Whether these are all sign flips"},
     "detectable_g": {"Description": "Effect seen with 80 % power at two-sided .05"},
     "detectable_percent": {"Description": "The same as a percent change", "Units": "%"},
+    "p_loo": {"Description": "Largest p when one person is left out"},
+    "loo_person": {"Description": "Who that person is"},
+    "noise_sd": {"Description": "SD over persons of the change without treatment"},
+    "noise_unit": {"Description": "Its unit: percent of the first scan, or that of the measure"},
+    "exceeds_noise": {
+        "Description": "Whether the mean change exceeds what rescanning n persons without treatment gives"
+    },
+    "n_beyond_noise": {"Description": "Persons whose change exceeds 1.96 noise_sd"},
 }
 COUPLING_COLUMNS = {
     "x": {"Description": "Outcome whose change is correlated"},
     "y": {"Description": "With the change of this one"},
     "family": {"Description": "Pairs that are corrected together"},
+    "method": {
+        "Description": "pearson; spearman: of ranks; partial: beside these covariates; repeated measures: within persons, where a change that everybody shares counts, too"
+    },
     "n": {"Description": "Persons who have both"},
-    "r": {"Description": "Pearson correlation of the changes over persons"},
+    "r": {"Description": "Correlation of the changes over persons"},
     "r_low": {"Description": "Lower end of its 95 % interval (Fisher z)"},
     "r_high": {"Description": "Upper end of its 95 % interval (Fisher z)"},
     "p": {"Description": "Two-sided permutation p, uncorrected"},
-    "p_fwe": {"Description": "Family-wise p by the largest |r|"},
+    "p_fwe": {"Description": "Family-wise p by the largest |r|, within each method"},
     "p_smallest": {"Description": "Smallest p that this n can attain"},
     "arrangements": {"Description": "Permutations evaluated"},
     "exact": {"Description": "Whether these are all permutations"},
@@ -87,7 +104,7 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def compare(study: Study) -> Comparison:
+def compare(study: Study) -> Comparison | ArmComparison:
     """Compare, and write ``group/compare``."""
     regions, sessions = tables_of(study)
     labels, rois = sorted(set(regions["network"].dropna())), list(study.regions_of_interest)
@@ -105,15 +122,20 @@ def compare(study: Study) -> Comparison:
             "the symptom score of the study",
             "correct symptoms: score, and call `petfmri run` again",
         )
+    wanted = Wanted(
+        study.primary,
+        (study.pet.outcome,),
+        network_columns(sessions, labels, rois),
+        network_columns(sessions, labels, rois, "detail"),
+        symptom,
+    )
+    if study.design == "parallel":
+        return compare_parallel(study, regions, sessions, wanted)
     result = compare_tables(
         regions,
         sessions,
-        primary=study.primary,
+        wanted,
         rois=rois_of(study, sorted(set(regions["region"]))),
-        measures=(study.pet.outcome,),
-        networks=network_columns(sessions, labels, rois),
-        network_details=network_columns(sessions, labels, rois, "detail"),
-        symptom=symptom,
         tracer=study.pet.tracer,
         covariates=study.covariates,
         retest=declared_retest(study),
@@ -129,6 +151,8 @@ def compare(study: Study) -> Comparison:
     if not result.couplings.empty:
         write_table(result.couplings, folder / "couplings.tsv", COUPLING_COLUMNS)
     levels = levels_of(study, result, regions)
+    spatial, told = write_extras(study, result, regions, sessions)
+    result = replace(result, notes=(*result.notes, *told))
     write_text("\n".join((*result.notes, *levels.notes)) + "\n", folder / "notes.txt")
     write_text(resolved(study), folder / "study.yaml")
     responders = ""
@@ -141,7 +165,7 @@ def compare(study: Study) -> Comparison:
         )
         write_table(people, folder / "symptoms.tsv", SYMPTOM_COLUMNS)
         responders = _responders(study.symptoms, people)
-    _page(study, result, levels, responders)
+    _page(study, result, levels, spatial, responders)
     return result
 
 
@@ -188,8 +212,11 @@ def _responders(rules: Symptoms, people: pd.DataFrame) -> str:
     return text
 
 
-def _page(study: Study, result: Comparison, levels: Levels, responders: str) -> None:
+def _page(
+    study: Study, result: Comparison, levels: Levels, spatial: pd.DataFrame, responders: str
+) -> None:
     from petfmri.reports.compare_page import compare_page, verdict
+    from petfmri.reports.extras_page import extras_sections
 
     folder = group_folder(study, "compare")
     page = compare_page(
@@ -202,6 +229,7 @@ def _page(study: Study, result: Comparison, levels: Levels, responders: str) -> 
         responders=responders,
         matrices=levels.matrices.means() if levels.matrices else None,
     )
+    extras_sections(page, result.comparisons, result.adjusted, result.baseline, spatial)
     level_sections(page, levels)
     page.save(folder / "compare.html")
     write_text(verdict(result.comparisons) + "\n", folder / "verdict.txt")

@@ -46,6 +46,7 @@ from petfmri.commands.tables import network_columns, region_columns, session_col
 from petfmri.config import AtlasFiles, Study, load_study
 from petfmri.errors import ConfigError, DatasetError, PetfmriError, Problem
 from petfmri.statistics.effects import MIN_PERSONS
+from petfmri.statistics.families import Wanted
 from petfmri.statistics.prepost import Comparison
 from petfmri.statistics.prepost import compare as compare_tables
 from petfmri.study.files import write_table, write_text
@@ -231,10 +232,12 @@ def _compare(
     return compare_tables(
         None,
         sessions,
-        primary=study.primary if study.primary in (*metrics, *details) else None,
-        measures=(),
-        networks=metrics,
-        network_details=details,
+        Wanted(
+            study.primary if study.primary in (*metrics, *details) else None,
+            measures=(),
+            networks=metrics,
+            network_details=details,
+        ),
         permutations=study.inference.permutations,
         seed=study.inference.seed,
     )

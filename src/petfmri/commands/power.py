@@ -115,6 +115,7 @@ def _simulated(study: Study) -> dict[str, Spread]:
     from petfmri.commands.context import rois_of
     from petfmri.simulation.effects import Effects
     from petfmri.simulation.tables import simulate_tables
+    from petfmri.statistics.families import Wanted
     from petfmri.statistics.prepost import compare
 
     regions, sessions = simulate_tables(SIMULATED, Effects.none(), seed=study.simulation.seed)
@@ -122,9 +123,8 @@ def _simulated(study: Study) -> dict[str, Spread]:
     result = compare(
         regions,
         sessions,
-        primary=None,
+        Wanted(None, networks=metrics),
         rois=rois_of(study, sorted(set(regions["region"]))),
-        networks=metrics,
         permutations=100,
     )
     source = (

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Literal
 
 import pandas as pd
 
 from petfmri.config import Study
-from petfmri.errors import DatasetError
+from petfmri.errors import DatasetError, PetfmriError
 from petfmri.networks.comparability import CIRCUMSTANCES, CONDITIONS
 from petfmri.networks.registry import NODAL, metrics_for
+from petfmri.pet.activity import injected_activity
 from petfmri.pet.suvr import volume_weighted_mean
-from petfmri.study.bids import Cohort
+from petfmri.study.bids import Cohort, Session
 from petfmri.study.files import read_table, write_table
 from petfmri.study.group import REGION_COLUMNS, SESSION_COLUMNS, region_rows, session_row
 from petfmri.study.layout import Names
@@ -38,9 +40,8 @@ def write_group_tables(
             rows = region_rows(person, session.id, atlas, runs=runs_of[session.id])
             regions.append(rows)
             grey = grey_matter(rows, f"{person.sub} {session.id}")
-            measured.append(
-                session_row(person, session.id) | ({} if grey is None else {"suvr_grey": grey})
-            )
+            extra = {} if grey is None else {"suvr_grey": grey}
+            measured.append(session_row(person, session.id) | extra | _injected(session))
     table = described.merge(pd.DataFrame(measured), on=["participant_id", "session_id"], how="left")
     group = study.output / "group"
     write_table(pd.concat(regions, ignore_index=True), group / "regions.tsv", region_columns())
@@ -52,6 +53,14 @@ def write_group_tables(
     quality = pd.concat(scores, ignore_index=True)
     if not quality.empty:
         write_table(quality, group / "quality.tsv", QUALITY_COLUMNS)
+
+
+def _injected(session: Session) -> dict[str, float]:
+    """Read the injected activity, where a sidecar states a usable one."""
+    for scan in session.pet:
+        with suppress(PetfmriError):
+            return {"injected_mbq": injected_activity(scan.sidecar)}
+    return {}
 
 
 def flagged_scores(study: Study, people: Sequence[str]) -> list[str]:

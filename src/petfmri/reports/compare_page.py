@@ -12,7 +12,7 @@ from petfmri.reports.page import Page, number
 
 COLUMNS = {
     "outcome": "outcome", "n": "n", "mean_pre": "pre", "mean_post": "post", "percent": "change (%)",
-    "g": "Hedges g", "g_low": "g from", "g_high": "g to", "p": "p", "p_fwe": "p, family-wise",
+    "g": "Hedges g", "g_low": "g from", "g_high": "g to", "p": "p", "p_fwe": "p, family-wise", "p_fdr": "p, FDR",
     "n_rise": "rise", "n_fall": "fall", "detectable_percent": "detectable (%)",
 }  # fmt: skip
 FAMILIES = {
@@ -94,7 +94,7 @@ def family_section(
     if told:
         section.text(told)
     if family not in DETAILED:
-        shown = {outcome: _short(outcome) for outcome in rows["outcome"][:4]}
+        shown = {outcome: short_name(outcome) for outcome in rows["outcome"][:4]}
         section.figure(
             figures.paired(changes, shown),
             caption="One line per person (orange rises, blue falls); black: the mean.",
@@ -110,7 +110,7 @@ def family_section(
         section.figure(
             figures.effects(
                 top,
-                labels=[_short(o) for o in top["outcome"]],
+                labels=[short_name(o) for o in top["outcome"]],
                 title=f"{title}, largest first" if family in DETAILED else title,
             ),
             caption="Orange: family-wise p ≤ .05. Intervals are for one outcome each.",
@@ -124,7 +124,8 @@ def family_section(
 def _couple(page: Page, couplings: pd.DataFrame, changes: pd.DataFrame, primary: str) -> None:
     section = page.section("Are the changes related?")
     wide = changes.pivot_table(index="participant_id", columns="outcome", values="change")
-    drawn = couplings[(couplings["x"] == primary) | (couplings["y"] == primary)]
+    plain = couplings[couplings["method"] == "pearson"]
+    drawn = plain[(plain["x"] == primary) | (plain["y"] == primary)]
     for row in drawn.head(4).itertuples():
         if row.x in wide and row.y in wide:
             both = wide[[row.x, row.y]].dropna().to_numpy(float)
@@ -132,15 +133,18 @@ def _couple(page: Page, couplings: pd.DataFrame, changes: pd.DataFrame, primary:
                 figures.scatter(
                     both[:, 0],
                     both[:, 1],
-                    x_label=f"change in {_short(row.x)}",
-                    y_label=f"change in {_short(row.y)}",
+                    x_label=f"change in {short_name(row.x)}",
+                    y_label=f"change in {short_name(row.y)}",
                     title=f"r = {number(row.r)}, p = {number(row.p)}, n = {row.n}"
                     + (f" ({len(both)} drawn)" if len(both) != row.n else ""),
                 ),
                 caption="One dot per person; the line is least squares.",
-                alt=f"Change in {_short(row.x)} against change in {_short(row.y)}, r {number(row.r)}",
+                alt=f"Change in {short_name(row.x)} against change in {short_name(row.y)}, r {number(row.r)}",
             )
-    section.table(couplings, caption="Correlation of changes over persons, permutation p")
+    section.table(
+        couplings,
+        caption="Correlation of changes over persons, permutation p; family-wise within each method",
+    )
 
 
 def verdict(comparisons: pd.DataFrame) -> str:
@@ -153,7 +157,7 @@ def verdict(comparisons: pd.DataFrame) -> str:
     found = "more than chance explains" if primary["p"] <= 0.05 else "no more than chance explains"
     moved = f"{direction} by {size}" if change else "did not change"
     return (
-        f"{_short(primary['outcome'])} {moved} on average "
+        f"{short_name(primary['outcome'])} {moved} on average "
         f"({primary['n_rise']} of {primary['n']} persons rose), {found}: p = {number(primary['p'])}, "
         f"Hedges g {number(primary['g'])} [{number(primary['g_low'])}, {number(primary['g_high'])}]."
     )
@@ -167,12 +171,12 @@ def _tally(rows: pd.DataFrame) -> str:
     )
 
 
-def _short(outcome: str) -> str:
+def short_name(outcome: str) -> str:
     """Name an outcome for people.
 
     Examples
     --------
-    >>> _short("suvr:7Networks_LH_Default_pCunPCC_1"), _short("suvr:PCC"), _short("within_fc_Default")
+    >>> short_name("suvr:7Networks_LH_Default_pCunPCC_1"), short_name("suvr:PCC"), short_name("within_fc_Default")
     ('SUVR LH Default pCunPCC 1', 'SUVR PCC', 'within-network FC Default')
     """
     words = {

@@ -59,6 +59,32 @@ def paired(changes: pd.DataFrame, outcomes: Mapping[str, str]) -> Figure:
     return figure
 
 
+def by_arm(changes: pd.DataFrame, outcomes: Mapping[str, str], arms: tuple[str, str]) -> Figure:
+    """Draw the change of every person by arm, one panel per outcome.
+
+    Parameters
+    ----------
+    changes : DataFrame
+        Columns arm, outcome, change.
+    outcomes : mapping of outcome to panel title
+    arms : (active, control)
+    """
+    figure, axes = _axes(len(outcomes))
+    for ax, (outcome, title) in zip(axes, outcomes.items()):
+        rows = changes[changes["outcome"] == outcome]
+        for place, (arm, color) in enumerate(zip(arms, (ORANGE, BLUE))):
+            values = np.sort(rows.loc[rows["arm"] == arm, "change"].to_numpy(float))
+            aside = 0.12 * ((np.arange(len(values)) % 5) - 2) / 2  # so that dots do not hide dots
+            ax.plot(place + aside, values, "o", color=color, ms=5, alpha=0.75)
+            ax.plot([place - 0.25, place + 0.25], [values.mean()] * 2, color="black", lw=2.2)
+        ax.axhline(0, color=GREY, lw=0.8)
+        ax.set_xticks([0, 1], arms)
+        ax.set_xlim(-0.5, 1.5)
+        ax.set_title(title, fontsize=10)
+    axes[0].set_ylabel("change")
+    return figure
+
+
 def effects(table: pd.DataFrame, *, labels: Sequence[str], title: str) -> Figure:
     """Draw Hedges g with its 95 % interval, one row per outcome.
 

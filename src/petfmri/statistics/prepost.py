@@ -78,13 +78,9 @@ class _Method:
 def compare(
     regions: pd.DataFrame | None,
     sessions: pd.DataFrame,
+    wanted: Wanted,
     *,
-    primary: str | None,
     rois: Mapping[str, Sequence[str]] | None = None,
-    measures: Sequence[str] = ("suvr",),
-    networks: Sequence[str] = (),
-    network_details: Sequence[str] = (),
-    symptom: str | None = None,
     tracer: str | None = None,
     covariates: Sequence[str] = (),
     retest: Mapping[str, Retest] | None = None,
@@ -94,7 +90,7 @@ def compare(
 ) -> Comparison:
     """Compare two sessions within persons.
 
-    Every outcome belongs to one family. `primary`, the global grey matter (such as ``suvr_grey``)
+    Every outcome belongs to one family. The primary outcome, the global grey matter (such as ``suvr_grey``)
     and the symptom score are families of one and stay uncorrected; regions of interest, regions
     (each per measure) and network metrics are corrected within their family by the largest |t| of
     the sign-flip distribution. Within a family all outcomes share the same persons; what is left
@@ -106,18 +102,9 @@ def compare(
         ``group/regions.tsv``; None when there is no regional table.
     sessions : DataFrame
         ``group/sessions.tsv`` with role pre or post.
-    primary : str or None
-        The one outcome that was declared before looking: ``measure:region``, ``measure:roi`` or a
-        column of `sessions`. None if it is none of these tables.
+    wanted : Wanted
+        The outcomes.
     rois : mapping of name to region names
-    measures : sequence of str
-        Columns of `regions`.
-    networks : sequence of str
-        Columns of `sessions` that hold network metrics.
-    network_details : sequence of str
-        Those of single networks and pairs of networks: a family of their own.
-    symptom : str, optional
-        Column of `sessions` that holds the symptom score.
     tracer : str, optional
         Whose published test-retest noise changes are held against.
     covariates : sequence of str
@@ -142,13 +129,12 @@ def compare(
         If it cannot be tested, or as `pair_outcomes`.
     """
     method = _Method(permutations, seed, retest or {}, tracer, reliability)
-    wanted = Wanted(primary, measures, networks, network_details, symptom)
     beside = [name for name in covariates if regions is not None and name in regions]
     paired = pair_outcomes(
         regions,
         sessions,
         rois=rois,
-        measures=[*measures, *(name for name in beside if name not in measures)],
+        measures=[*wanted.measures, *(name for name in beside if name not in wanted.measures)],
         metrics=wanted.metrics(sessions),
     )
     adjusting = change_covariates(covariates, paired.sessions, beside)

@@ -47,6 +47,7 @@ SESSION_COLUMNS: Mapping[str, Mapping[str, str]] = {
         "Units": "unitless",
     },
     "reference_ml": {"Description": "Volume of the reference region", "Units": "mL"},
+    "injected_mbq": {"Description": "Injected activity", "Units": "MBq"},
     "pet_fd": {"Description": "Mean framewise displacement of the PET frames", "Units": "mm"},
     "excluded": {"Description": "BOLD runs left out, and why"},
 }
