@@ -25,6 +25,7 @@ from petfmri.study.names import bids_label, parse_name
 from petfmri.study.path_patterns import find_paths
 from petfmri.typing import BoolArray, FloatArray
 
+NEAR_MM = 10.0
 PEAK_COLUMNS = {
     "cluster": {"Description": "By size; missing where no voxel stands out"},
     "voxels": {"Description": "With a corrected p of at most .05 by either test"},
@@ -33,7 +34,7 @@ PEAK_COLUMNS = {
     "x": {"Description": "Of the largest |t|", "Units": "mm"},
     "y": {"Units": "mm"},
     "z": {"Units": "mm"},
-    "region": {"Description": f"Of the study's atlas, in {TEMPLATE}, at this point"},
+    "region": {"Description": f"Of the study's atlas, in {TEMPLATE}, at or near this point"},
     "change": {"Description": "Mean of post minus pre"},
     "t": {"Description": "Paired t"},
     "p_fwe": {"Description": "Family-wise p by the largest |t|"},
@@ -162,16 +163,23 @@ def _read(
 
 
 def _regions(study: Study, table: pd.DataFrame) -> list[str]:
-    """Name the region of the atlas at each peak; empty outside."""
+    """Name the region of the atlas at each peak, or the nearest one within `NEAR_MM`."""
     atlas = atlas_of(study)
-    points = np.column_stack([table[["x", "y", "z"]].to_numpy(float), np.ones(len(table))])
-    voxels = np.rint(points @ np.linalg.inv(atlas.image.affine).T)[:, :3].astype(int)
     labels = np.asarray(atlas.image.dataobj)
-    inside = ((voxels >= 0) & (voxels < labels.shape)).all(axis=1)
+    filled = np.argwhere(labels > 0)
+    places = filled @ atlas.image.affine[:3, :3].T + atlas.image.affine[:3, 3]
     names = dict(zip(atlas.table["index"], atlas.table["name"], strict=True))
-    found = np.zeros(len(table), dtype=int)
-    found[inside] = labels[tuple(voxels[inside].T)]
-    return [str(names.get(label, "")) for label in found.tolist()]
+    found = []
+    for point in table[["x", "y", "z"]].to_numpy(float):
+        distance = ((places - point) ** 2).sum(axis=1)
+        nearest = int(distance.argmin())
+        name, away = (
+            str(names.get(int(labels[tuple(filled[nearest])]), "")),
+            distance[nearest] ** 0.5,
+        )
+        inside = away <= atlas.image.header.get_zooms()[0]
+        found.append(name if inside else f"near {name}" if away <= NEAR_MM else "")
+    return found
 
 
 def _write(

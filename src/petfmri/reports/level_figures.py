@@ -28,7 +28,7 @@ def edge_matrix(t: FloatArray, shown: BoolArray, networks: Sequence[str]) -> Fig
     values = t[np.ix_(order, order)]
     upper = np.triu(np.ones(values.shape, dtype=bool), 1)
     drawn = np.where(upper & ~shown[np.ix_(order, order)], np.nan, values)
-    limit = float(np.nanmax(np.abs(values)))
+    limit = float(np.nanpercentile(np.abs(values), 99.9))
     figure = Figure(figsize=(6.2, 5.4), layout="constrained")
     ax = figure.subplots()
     ax.set_facecolor("#f4f4f4")

@@ -121,7 +121,8 @@ def voxels_section(
     what = "Clusters with a corrected p ≤ .05" if found else "Highest peaks; none is significant"
     rows = peaks.head(SHOWN).copy()
     rows["region"] = rows["region"].map(_short)
-    section.table(rows, caption=f"{what} ({len(peaks)}; peaks.tsv)", names=PEAKS)
+    names = PEAKS if found else {key: PEAKS[key] for key in PEAKS if key != "volume_ml"}
+    section.table(rows, caption=f"{what} ({len(peaks)}; peaks.tsv)", names=names)
 
 
 def _first(table: pd.DataFrame) -> pd.DataFrame:

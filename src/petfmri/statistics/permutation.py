@@ -21,7 +21,7 @@ TIE = 1e-10
 _TIE = {np.dtype(np.float64): TIE, np.dtype(np.float32): 2e-6}
 """The same for correlations, by their precision."""
 
-_BLOCK = 1 << 18
+_BLOCK = 1 << 17
 """Correlations computed at a time, so that they stay in cache."""
 
 
@@ -325,14 +325,16 @@ class _Model:
         columns : slice
             Of the outcomes.
         r : array of shape (n_columns, n_arrangements)
+            In memory that the next tile takes.
         """
         moving = self.basis if arrangements.orders is None else _beside_constant(self.basis)
         undone = arrangements.undone(np.hstack([self.direction, moving])).astype(self.y.dtype)
         step = max(1, _BLOCK // len(arrangements))
+        memory = np.empty((min(step, self.y.shape[1]), len(arrangements)), self.y.dtype)
         for start in range(0, self.y.shape[1], step):
             columns = slice(start, start + step)
             tile = np.ascontiguousarray(self.y[:, columns].T)
-            r = tile @ undone[0]
+            r = np.matmul(tile, undone[0], out=memory[: len(tile)])
             if len(undone) > 1:
                 left = 1 - sum((tile @ other) ** 2 for other in undone[1:])
                 r /= np.sqrt(np.maximum(left, 1e-12))
