@@ -173,39 +173,49 @@ def sum_compiled() -> Callable[..., FloatArray] | None:
         neighbours: Neighbours,
         extent_power: float,
     ) -> FloatArray:
+        powers = np.arange(len(order) + 1) ** extent_power
         given = (order, positive, neighbours.starts, neighbours.others)
-        found: FloatArray = kernel(steps, *given, extent_power)
+        found: FloatArray = kernel(steps, *given, powers)
         return found
 
     return compiled
 
 
-def _one_by_one(steps, order, positive, starts, others, extent_power):  # type: ignore[no-untyped-def]
+def _one_by_one(steps, order, positive, starts, others, powers):  # type: ignore[no-untyped-def]
     """Let elements join the clusters that they touch, the highest first."""
     n = len(order)
     level = np.zeros(n + 1)
-    parent = np.full(n, n, np.int32)
-    joined = np.full(n, -1, np.int32)
-    size = np.ones(n, np.int32)
+    parent = np.full(n, n, np.int32)  # in the tree of clusters
+    joined = np.arange(n).astype(np.int32)  # towards the element that stands for the cluster
+    lowest = joined.copy()  # of the cluster that the element stands for
+    count = np.ones(n, np.int32)
+    size = np.ones(n, np.int32)  # of the cluster when the element joined
+    side = np.zeros(n, np.int8)  # 0 until it joins
     for k in range(n):
         element = order[k]
         level[element] = steps[k]
-        joined[element] = element
+        sign = 1 if positive[element] else 2
+        own = element
         for place in range(starts[element], starts[element + 1]):
             top = others[place]
-            if joined[top] < 0 or positive[top] != positive[element]:
+            if side[top] != sign:
                 continue
             while joined[top] != top:
                 joined[top] = joined[joined[top]]
                 top = joined[top]
-            if top != element:
-                joined[top] = element
-                parent[top] = element
-                size[element] += size[top]
+            if top == own:
+                continue
+            parent[lowest[top]] = element
+            size[element] += count[top]
+            if count[top] > count[own]:
+                own, top = top, own
+            joined[top] = own
+            count[own] += count[top]
+        lowest[own] = element
+        side[element] = sign
     found = np.zeros(n + 1)
     for k in range(n - 1, -1, -1):
         element = order[k]
         below = parent[element]
-        gain = size[element] ** extent_power * (steps[k] - level[below])
-        found[element] = gain + found[below]
+        found[element] = powers[size[element]] * (steps[k] - level[below]) + found[below]
     return found[:n]
