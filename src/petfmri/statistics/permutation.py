@@ -10,6 +10,7 @@ import numpy as np
 from petfmri.errors import StatisticsError
 from petfmri.statistics.arrangements import Arrangements, sign_patterns
 from petfmri.statistics.effects import checked_changes
+from petfmri.statistics.tally import compiled_tally, tally
 from petfmri.typing import FloatArray
 
 MANY = 4096
@@ -171,13 +172,10 @@ def permutation_test(
     n_outcomes, tie = y.shape[1], _TIE[models[0].y.dtype]
     reached = np.empty(n_outcomes)
     largest = np.zeros(len(arrangements), dtype=models[0].y.dtype)
-    first = 0
+    first, count = 0, compiled_tally() if n_outcomes > MANY else tally
     for model in models:
         for columns, r in model.correlations(arrangements):
-            np.abs(r, out=r)
-            np.maximum(largest, r.max(axis=0), out=largest)
-            at_least = r >= r[:, :1] - tie
-            found = at_least.view(np.uint8).sum(axis=1, dtype=np.uint32)
+            found = count(r, largest, tie)
             reached[first + columns.start : first + columns.start + len(found)] = found
         first += len(model.r)
     observed = np.abs(np.concatenate([model.r for model in models]).astype(largest.dtype))
