@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -22,7 +24,7 @@ UCBJ_NOISE = (
 )
 
 
-def design(paired: Paired) -> list[str]:
+def design(paired: Paired, covariates: Sequence[str] = ()) -> list[str]:
     """Say who is compared, and what this design cannot tell apart."""
     n = len(paired.pre)
     notes = [f"{n} person{'s have' if n != 1 else ' has'} a pre and a post session.", *paired.notes]
@@ -41,8 +43,8 @@ def design(paired: Paired) -> list[str]:
     days = _present(post, "days_since_dose").astype(float)
     if len(days) and days.min() < days.max():
         notes.append(
-            f"The post session was {days.min():g} to {days.max():g} days after the dose; nothing "
-            "here is adjusted for this."
+            f"The post session was {days.min():g} to {days.max():g} days after the dose; "
+            + _adjusted("days_since_dose", covariates)
         )
     return notes
 
@@ -106,14 +108,32 @@ def inference(comparisons: pd.DataFrame, couplings: pd.DataFrame, seed: int) -> 
     return notes
 
 
-def measurement(comparisons: pd.DataFrame, paired: Paired, tracer: str | None) -> list[str]:
-    """Say what else than the dose moves these measures."""
+def measurement(
+    comparisons: pd.DataFrame,
+    paired: Paired,
+    tracer: str | None,
+    *,
+    declared: bool = False,
+    covariates: Sequence[str] = (),
+) -> list[str]:
+    """Say what else than the dose moves these measures.
+
+    Parameters
+    ----------
+    comparisons, paired, tracer
+        Of the comparison.
+    declared : bool
+        Whether the study states test-retest noise of its own.
+    covariates : sequence of str
+    """
     notes = []
     first = comparisons["outcome"].str.split("[:_]").str[0]
     if first.isin(SV2A).any():
         if (first == "suvr").any():
             notes.append(FLOW)
-        if tracer is None:
+        if declared:
+            notes.append("Test-retest noise of the study stands beside the changes.")
+        elif tracer is None:
             notes.append(
                 "No tracer is named: hold these changes against its own test-retest noise."
             )
@@ -129,7 +149,7 @@ def measurement(comparisons: pd.DataFrame, paired: Paired, tracer: str | None) -
             f"A change that all regions share with {everywhere.iloc[0]} may come from the reference region; "
             "only what differs from it is regional."
         )
-    return [*notes, *_motion(paired.sessions)]
+    return [*notes, *_motion(paired.sessions, covariates)]
 
 
 def _attainable(n: int, row: pd.Series, seed: int) -> str:
@@ -143,7 +163,7 @@ def _attainable(n: int, row: pd.Series, seed: int) -> str:
     return f"p comes from {how}: the smallest attainable two-sided p is {smallest:.2g}{verdict}."
 
 
-def _motion(sessions: pd.DataFrame) -> list[str]:
+def _motion(sessions: pd.DataFrame, covariates: Sequence[str]) -> list[str]:
     if "mean_fd" not in sessions:
         return []
     fd = pd.DataFrame(
@@ -159,9 +179,15 @@ def _motion(sessions: pd.DataFrame) -> list[str]:
         return []
     return [
         f"Head motion: mean framewise displacement {fd['pre'].mean():.2f} mm before and "
-        f"{fd['post'].mean():.2f} mm after (p = {p:.2g}, n = {len(fd)}); nothing here is adjusted "
-        "for it."
+        f"{fd['post'].mean():.2f} mm after (p = {p:.2g}, n = {len(fd)}); "
+        + _adjusted("mean_fd", covariates)
     ]
+
+
+def _adjusted(name: str, covariates: Sequence[str]) -> str:
+    if name in covariates:
+        return "the adjusted values allow for it."
+    return "nothing here is adjusted for it."
 
 
 def _present(sessions: pd.DataFrame, column: str) -> pd.Series:

@@ -138,7 +138,7 @@ def compare(
         metrics=wanted.metrics(sessions),
     )
     adjusting = change_covariates(covariates, paired.sessions, beside)
-    notes = [*caveats.design(paired), *adjusting.notes]
+    notes = [*caveats.design(paired, covariates), *adjusting.notes]
     parts = []
     for (family, label), outcomes in families(paired, wanted).items():
         case = complete_cases(paired, outcomes)
@@ -153,7 +153,9 @@ def compare(
     couplings, told = _couplings(comparisons, paired, wanted, adjusting.values, method)
     notes += told
     notes += caveats.inference(comparisons, couplings, seed)
-    notes += caveats.measurement(comparisons, paired, tracer)
+    notes += caveats.measurement(
+        comparisons, paired, tracer, declared=bool(retest), covariates=covariates
+    )
     return Comparison(
         comparisons,
         _joined([part.changes for part in parts]),
