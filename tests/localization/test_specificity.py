@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse, stats
 
 from petfmri.errors import DatasetError, StatisticsError
-from petfmri.localization.group import contrast_maps
+from petfmri.localization.group import contrast_maps, covered_by_all
 from petfmri.localization.labels import label_permutation
 from petfmri.localization.localize import Contrast, Localization, localize, null_requests
 from petfmri.localization.null import RandomNull, Rule, judge, random_null
@@ -103,6 +103,9 @@ def test_draws_made_in_parts_are_the_same_draws(space: Space, rng: np.random.Gen
     np.testing.assert_array_equal(joined.sizes, whole.sizes)
     given = localize(people, contrasts, space, RULE, nulls={"increase": joined})
     assert given.draws == 7 and given.labels is None
+    here = localize(people, contrasts, space, RULE, draws=7)
+    np.testing.assert_array_equal(here.directions[0].null.counts, joined.counts)
+    np.testing.assert_array_equal(covered_by_all(people), here.maps.covered)
     with pytest.raises(DatasetError, match="iterator"):
         random_null(iter(people), space, peaks, RULE, draws=2)
 

@@ -22,6 +22,7 @@ from petfmri.typing import BoolArray, FloatArray, IntArray
 Correction = Literal["fdr_positive", "fdr", "fwe"]
 LEAST_PEOPLE = 3
 LEAST_SHARE = 0.8
+ROWS = 64  # seeds whose t is in memory at a time
 
 
 @dataclass
@@ -90,10 +91,11 @@ class Moments:
         self.count += other.count
         self.people += other.people
 
-    def t(self, least_share: float = LEAST_SHARE) -> FloatArray:
+    def t(self, rows: slice = slice(None), *, least_share: float = LEAST_SHARE) -> FloatArray:
         """One-sample t of z against 0, array of shape (n_seeds, n_elements).
 
-        NaN where fewer than `least_share` of the people, or fewer than 3, have a signal.
+        NaN where fewer than `least_share` of the people, or fewer than 3, have a signal. `rows`
+        asks for some of the seeds.
 
         Raises
         ------
@@ -106,10 +108,11 @@ class Moments:
             )
         n = self.count
         enough = (n >= LEAST_PEOPLE) & (n >= least_share * self.people - 1e-9)
-        squares = np.where(self.squares > 0, self.squares, np.nan)
+        squares = np.where(self.squares[rows] > 0, self.squares[rows], np.nan)
         dtype = self.mean.dtype
         scale = np.sqrt(n * np.maximum(n - 1.0, 1)).astype(dtype)
-        return np.where(enough, self.mean / np.sqrt(squares) * scale, np.nan).astype(dtype)
+        t = self.mean[rows] / np.sqrt(squares) * scale
+        return np.where(enough, t, np.nan).astype(dtype, copy=False)
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,19 @@ def seed_masks(
     bool array of shape (n_seeds, n_elements)
     """
     moments = _moments(people, weights, "float32")
-    return positive(moments.t(), moments.count, correction=correction, alpha=alpha)
+    inside = np.empty(moments.mean.shape, dtype=bool)
+    for start in range(0, len(inside), ROWS):
+        rows = slice(start, start + ROWS)
+        inside[rows] = positive(moments.t(rows), moments.count, correction=correction, alpha=alpha)
+    return inside
+
+
+def covered_by_all(people: Iterable[Person]) -> BoolArray:
+    """Tell where every person has a signal, array of shape (n_elements,).
+
+    What `ContrastMaps.covered` says, without any connectivity: from a `Store` only norms are read.
+    """
+    return np.logical_and.reduce([person.covered for person in people])
 
 
 def positive(

@@ -228,7 +228,6 @@ def localize(
     every = contrast_maps(people, _stacked(seeds), correction=rule.correction, alpha=rule.alpha)
     maps, masks = _split(every, radii, len(kept))
     degree = connectome_degree(people, space.n_elements, seed=seed)
-    known = {"degree": degree, **(references or {})}
     directions = []
     for name, rows in by_direction(kept).items():
         null = (nulls or {}).get(name) or random_null(
@@ -241,9 +240,9 @@ def localize(
             allowed=maps.covered,
             at_once=at_once,
         )
-        network = mapped(maps.inside[rows], space, rule)
         own = {mm: part[rows] for mm, part in masks.items()}
         studies = [kept[row].study for row in rows]
+        network = mapped(own[rule.radius_mm], space, rule)
         directions.append(
             Direction(
                 name,
@@ -251,8 +250,8 @@ def localize(
                 network,
                 null,
                 judge(network, null, space),
-                similarity_table(network, null, known),
-                leave_one_study_out(maps.inside[rows], studies, space, rule),
+                similarity_table(network, null, {"degree": degree, **(references or {})}),
+                leave_one_study_out(own[rule.radius_mm], studies, space, rule),
                 radius_by_share(own, space, rule, shares),
             )
         )
@@ -290,6 +289,9 @@ def _split(
 
 def null_requests(contrasts: Sequence[Contrast], space: Space, rule: Rule) -> dict[str, list[int]]:
     """Tell what `random_null` must be given per direction, to draw in parts before `localize`.
+
+    Give it ``allowed=covered_by_all(people)`` too, as `localize` does, and parts by ``first`` and
+    ``draws``; `RandomNull.join` puts them together.
 
     Returns
     -------

@@ -102,7 +102,7 @@ def random_null(
     first : int
         Number of the first draw.
     allowed : bool array of shape (n_elements,), optional
-        `ContrastMaps.covered`: places where every person has a signal.
+        `covered_by_all`, or `ContrastMaps.covered`: places where every person has a signal.
     at_once : int
         Seeds per pass, which decides the memory: 8 bytes per seed and element.
 
