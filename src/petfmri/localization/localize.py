@@ -227,7 +227,7 @@ def localize(
     seeds = [seeds_at([one.peaks for one in kept], mm, space) for mm in radii]
     every = contrast_maps(people, _stacked(seeds), correction=rule.correction, alpha=rule.alpha)
     maps, masks = _split(every, radii, len(kept))
-    degree = connectome_degree(people, space.n_elements, seed=seed)
+    degree = connectome_degree(people, space.n_elements)
     directions = []
     for name, rows in by_direction(kept).items():
         null = (nulls or {}).get(name) or random_null(

@@ -52,8 +52,8 @@ def seeds_at(peaks: Sequence[FloatArray], radius_mm: float, space: Space) -> See
 
     A voxel belongs to a sphere if its centre lies within the radius of the peak, in millimetres:
     neither is rounded to voxels. On a 3 mm grid and a peak on a voxel centre, 1, 4, 7 and 10 mm
-    hold 1, 7, 57 and 171 voxels; between centres 4 mm holds 10 on average. A sphere that holds no
-    centre takes the nearest voxel.
+    hold 1, 7, 57 and 171 voxels; between centres 4 mm holds 10 on average. (FCNM's own code rounds
+    both, and takes 7 always.) A sphere that holds no centre takes the nearest voxel.
 
     Parameters
     ----------
