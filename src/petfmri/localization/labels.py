@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from petfmri.errors import StatisticsError
-from petfmri.statistics.arrangements import EXACT_LIMIT
+from petfmri.statistics.arrangements import regroupings
 from petfmri.statistics.permutation import TIE, share_reaching
-from petfmri.typing import BoolArray, FloatArray, IntArray
+from petfmri.typing import BoolArray, FloatArray
 
 BLOCK = 1 << 22  # differences computed at a time
 
@@ -91,7 +89,8 @@ def label_permutation(
             "at least 2 in each set, one label per mask",
             "map the sets without testing their difference",
         )
-    chosen, exact = _arrangements(first, permutations, seed)
+    ways = regroupings(first.tolist(), permutations=permutations, seed=seed)
+    chosen = first[ways.orders]
     # Masks that are equal everywhere count once, and voxels that no label could tell apart not.
     patterns, which = np.unique(masks, axis=1, return_inverse=True)
     patterns = patterns.astype(float)
@@ -107,34 +106,12 @@ def label_permutation(
         reached += (block >= np.abs(observed) - TIE).sum(axis=0)
         largest[part] = block.max(axis=1)
         squares[part] = block**2 @ repeats
-    mirrored = exact and 2 * n_first == n
     return LabelTest(
         difference=observed[which.ravel()],
         p=(reached / len(signs))[which.ravel()],
         p_fwe=share_reaching(largest, np.abs(observed) - TIE)[which.ravel()],
         p_maps=float((squares >= squares[0] * (1 - TIE)).mean()),
-        p_smallest=(2 if mirrored else 1) / len(signs),
-        arrangements=len(signs),
-        exact=exact,
+        p_smallest=ways.smallest,
+        arrangements=ways.total,
+        exact=ways.exact,
     )
-
-
-def _arrangements(first: BoolArray, permutations: int, seed: int) -> tuple[BoolArray, bool]:
-    """Return who is in the first set, a row per arrangement, the observed one first."""
-    n, n_first = first.size, int(first.sum())
-    exact = math.comb(n, n_first) <= EXACT_LIMIT
-    if exact:
-        members: IntArray = np.array(list(itertools.combinations(range(n), n_first)))
-        chosen = np.zeros((len(members), n), dtype=bool)
-        np.put_along_axis(chosen, members, True, axis=1)
-        own = np.flatnonzero((chosen == first).all(axis=1))[0]
-        chosen[[0, own]] = chosen[[own, 0]]
-        return chosen, True
-    if permutations < 2:
-        raise StatisticsError(
-            "permutations", str(permutations), "at least 2, usually 10,000", "ask for more"
-        )
-    rng = np.random.default_rng(seed)
-    chosen = rng.permuted(np.tile(first, (permutations, 1)), axis=1)
-    chosen[0] = first
-    return chosen, False
