@@ -37,12 +37,9 @@ class Levels:
 def levels_of(study: Study, result: Comparison, regions: pd.DataFrame) -> Levels:
     """Test edges, parcels and voxels where there are any, and write what was found.
 
-    These are tests of the change of all persons, without covariates; of designs with several arms
-    only the matrices are shown.
+    These are tests of the change of all persons, without covariates.
     """
     matrices = read_matrices(study, regions)
-    if study.design != "prepost":
-        return Levels(matrices, None, None, None, {})
     edges, of_edges = edge_level(study, matrices) if matrices else (None, [])
     parcels, of_parcels = parcel_level(study, result)
     voxels, of_voxels = voxel_level(study)
@@ -71,6 +68,6 @@ def level_sections(page: Page, levels: Levels) -> None:
         t = found_there.volume(found_there.t)
         voxels_section(page, test.peaks, t, found_there.mask, shown, heights_mm, told["voxel"])
     tests = (levels.edges, levels.parcels, levels.voxels)
-    for (level, notes), test in zip(told.items(), tests):
+    for (level, notes), test in zip(told.items(), tests, strict=True):
         if test is None and notes:
             page.section(f"Every {level}").bullets(notes)

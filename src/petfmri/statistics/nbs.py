@@ -138,8 +138,9 @@ def network_test(
     observed = np.empty(0)
     for some in _batches(maps, max(1, _AT_A_TIME // y.shape[1])):
         observed = observed if observed.size else some[0]
+        above = _Above.of(some, min(thresholds))
         for sizes, threshold in zip(found, thresholds, strict=True):
-            parts = _Parts.of(some, pairs, threshold, size, tails)
+            parts = _Parts.of(above, pairs, threshold, size, tails)
             sizes.append(parts.largest(len(some)))
     return tuple(
         _test(observed, pairs, threshold, np.concatenate(sizes), arrangements.smallest, size, tails)
@@ -157,7 +158,7 @@ def _test(
     tails: Tails,
 ) -> NetworkTest:
     """Describe the components of the observed map."""
-    parts = _Parts.of(t[None], pairs, threshold, size, tails)
+    parts = _Parts.of(_Above.of(t[None], threshold), pairs, threshold, size, tails)
     components = []
     for label in np.unique(parts.label):
         edges = parts.edge[parts.label == label]
@@ -167,6 +168,29 @@ def _test(
         components.append(Component(edges, np.unique(pairs[edges]), direction, reached, p))
     components.sort(key=lambda one: -one.size)
     return NetworkTest(threshold, tuple(components), largest, smallest)
+
+
+@dataclass(frozen=True)
+class _Above:
+    """What of many maps is above the lowest threshold.
+
+    Attributes
+    ----------
+    n_maps : int
+    which, edge : array of int, shape (n_above,)
+    value : array of shape (n_above,)
+    """
+
+    n_maps: int
+    which: IntArray
+    edge: IntArray
+    value: FloatArray
+
+    @classmethod
+    def of(cls, maps: FloatArray, threshold: float) -> _Above:
+        places = np.flatnonzero((maps > threshold) | (maps < -threshold))
+        which, edge = np.divmod(places, maps.shape[1])
+        return cls(len(maps), which, edge, maps.ravel()[places])
 
 
 @dataclass(frozen=True)
@@ -187,12 +211,11 @@ class _Parts:
 
     @classmethod
     def of(
-        cls, maps: FloatArray, pairs: IntArray, threshold: float, size: Size, tails: Tails
+        cls, above: _Above, pairs: IntArray, threshold: float, size: Size, tails: Tails
     ) -> _Parts:
-        n_maps, n_nodes = len(maps), int(pairs.max()) + 1
-        which, edge = np.nonzero(np.abs(maps) > threshold)
-        value = maps[which, edge]
-        block = which + n_maps * (value < 0) if tails == "apart" else which
+        n_nodes, higher = int(pairs.max()) + 1, np.abs(above.value) > threshold
+        which, edge, value = above.which[higher], above.edge[higher], above.value[higher]
+        block = which + above.n_maps * (value < 0) if tails == "apart" else which
         ends = block[:, None] * n_nodes + pairs[edge]
         used, place = np.unique(ends, return_inverse=True)
         ones, others = place.reshape(ends.shape).T

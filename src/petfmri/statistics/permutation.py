@@ -211,7 +211,7 @@ def arranged_t(
     array of shape (n_outcomes,)
     """
     model = _Model.of(y, x, nuisance)
-    step = max(1, (1 << 21) // model.y.shape[1])
+    step = max(1, (1 << 20) // model.y.shape[1])
     for start in range(0, len(arrangements), step):
         part = slice(start, start + step)
         some = replace(
