@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
-NAMES = ("spine", "pet", "images", "networks")
+NAMES = ("spine", "pet", "images", "networks", "statistics")
 
 
 class Bar(NamedTuple):
