@@ -322,8 +322,7 @@ class _Model:
         ------
         columns : slice
             Of the outcomes.
-        r : array of shape (n_columns, n_arrangements)
-            In memory that the next tile takes.
+        r : array of shape (n_columns, n_arrangements), in memory that the next tile takes
         """
         moving = self.basis if arrangements.orders is None else _beside_constant(self.basis)
         undone = arrangements.undone(np.hstack([self.direction, moving])).astype(self.y.dtype)
