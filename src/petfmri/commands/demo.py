@@ -27,6 +27,7 @@ output: derivatives/petfmri
 pet: {tracer: UCBJ, window_min: [60, 90], reference: semiovale}
 symptoms: {table: phenotype/madrs.tsv, score: madrs}
 primary: suvr:PCC
+voxels: {tfce_permutations: 100}   # 500 by default; fewer, to be quick
 simulation: {preset: demo, seed: 1}
 """
 
