@@ -9,6 +9,7 @@ import pandas as pd
 
 from petfmri.errors import InputError
 from petfmri.statistics.pairing import Paired, did_you_mean
+from petfmri.statistics.visits import Visits
 
 OF_ONE = ("primary", "global", "symptoms")
 """Families of one outcome, where there is nothing to correct for."""
@@ -50,7 +51,7 @@ class Wanted:
         return names
 
 
-def families(paired: Paired, wanted: Wanted) -> dict[tuple[str, str], list[str]]:
+def families(paired: Paired | Visits, wanted: Wanted) -> dict[tuple[str, str], list[str]]:
     """Outcomes by (family, label); an outcome is in the first family that claims it.
 
     Raises
