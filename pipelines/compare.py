@@ -1,4 +1,4 @@
-"""Compare pre and post: `python pipelines/compare.py STUDY.yaml`.
+"""Compare, by the design of the study: `python pipelines/compare.py STUDY.yaml`.
 
 The same as `petfmri compare`, and then what a notebook would do with the result.
 """
@@ -14,10 +14,11 @@ from petfmri.config import load_study
 
 def main(path: Path) -> None:
     result = compare(load_study(path))
-    primary = result.comparisons.iloc[0]
-    print(f"{primary['outcome']}: {primary['percent']:.1f} %, p = {primary['p']:.4g}")
-    surviving = result.comparisons[result.comparisons["p_fwe"] <= 0.05]
-    print(surviving[["outcome", "percent", "g", "p_fwe"]].to_string(index=False))
+    table = result.comparisons
+    columns = ("outcome", "contrast", "percent", "estimate", "g", "p", "p_fwe")  # as the design has
+    shown = table[[name for name in columns if name in table]]
+    print(shown.head(1).to_string(index=False))
+    print(shown[table["p_fwe"] <= 0.05].to_string(index=False))
 
 
 if __name__ == "__main__":

@@ -131,3 +131,30 @@ def test_scans_that_are_aligned_already(tmp_path):
     )
     pet = load_study(path).pet
     assert (pet.motion, pet.coregistration) == ("off", "identity")
+
+
+CROSSOVER = "name: a\nbids: r\noutput: o\ndesign: crossover\ncrossover: "
+
+
+def test_a_crossover_has_defaults_and_nothing_primary(tmp_path):
+    text = CROSSOVER + "{treatments: [k, p], sessions: [ses-a, b]}\nconnections: [clipst, my.tsv]"
+    study = load_study(write(tmp_path, text))
+    section = study.crossover
+    assert (section.period, section.time, section.baseline) == ("period", "time_min", 0.0)
+    assert section.sessions == ("a", "b") and study.primary == ""
+    assert study.connections == ("clipst", str(tmp_path / "my.tsv"))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("name: a\nbids: r\noutput: o\ndesign: crossover", "design: crossover needs crossover:"),
+        ("name: a\nbids: r\noutput: o\ncrossover: {treatments: [k, p]}", "no other design"),
+        (CROSSOVER + "{treatments: [k, k]}", "two different ones"),
+        (CROSSOVER + "{treatments: [k, p]}\ncovariates: [age]", "not for a crossover"),
+        (CROSSOVER + "{treatments: [k, p], tme: t}", "did you mean 'time'"),
+    ],
+)
+def test_a_crossover_that_is_none_is_refused(tmp_path, text, found):
+    with pytest.raises(ConfigError, match="(?i)" + found):
+        load_study(write(tmp_path, text))

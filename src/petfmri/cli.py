@@ -18,7 +18,7 @@ VERBS = {
     "run": "process every participant: anatomy, PET, BOLD and their join",
     "quantify": "kinetic models, partial-volume correction and a multiverse, after run or on PETPrep",
     "networks": "connectivity and desynchronization, after run, on fMRIPrep, XCP-D or given series",
-    "compare": "pre/post comparison of SV2A, networks and symptoms",
+    "compare": "comparison of SV2A, networks and symptoms: pre/post, two arms, or a crossover",
     "power": "what this number of people can see, and how many a change needs",
     "predict": "cross-validated prediction of symptoms",
     "demo": "simulate, check, run, compare and predict a study of twelve, then open index.html",

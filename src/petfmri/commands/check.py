@@ -18,6 +18,7 @@ from petfmri.commands.context import (
     cleaning_of,
     cohort_of,
     config_problems,
+    crossover_columns,
     n_cores,
     reference_name,
 )
@@ -28,6 +29,7 @@ from petfmri.pet.kinetics.operator import LATEST_START_S
 from petfmri.study.adopted import Adopted
 from petfmri.study.bids import Cohort
 from petfmri.study.check_bold import BoldNeeds
+from petfmri.study.check_crossover import crossover_problems, sequence_counts
 from petfmri.study.checks import check_cohort
 
 
@@ -72,6 +74,7 @@ def find_problems(
         + choice_problems(study, from_tables=False)
         + late_scans(study, cohort)
         + adoption_problems(study, cohort, adopted, voxels=voxels)
+        + _crossover_problems(study, cohort)
         + check_cohort(
             cohort,
             columns=[getattr(study.columns, role) for role in sorted(named)],
@@ -82,6 +85,11 @@ def find_problems(
             n_threads=n_cores(None),
         )
     )
+
+
+def _crossover_problems(study: Study, cohort: Cohort) -> list[Problem]:
+    where = crossover_columns(study)
+    return [] if where is None else crossover_problems(cohort, where)
 
 
 def _bold_needs(study: Study, adopted: Mapping[str, Adopted]) -> BoldNeeds:
@@ -155,8 +163,12 @@ def plan(study: Study, cohort: Cohort, adopted: Mapping[str, Adopted]) -> str:
         f" censored: {cleaning_of(study.bold).censoring};"
         f" slice timing {'on' if study.bold.slice_timing else 'off'},"
         f" distortion {study.bold.distortion}",
-        f"  primary outcome: {study.primary}",
+        f"  primary outcome: {study.primary or 'none declared'}",
     ]
+    where = crossover_columns(study)
+    if where is not None:
+        counts = sequence_counts(cohort, where)
+        lines.append(f"  sequences: {', '.join(f'{n} {name}' for name, n in counts.items())}")
     ways = [choice.label for choice in choices(study)]
     if ways != [ways[0]] or study.pet.model != "SUVR" or study.pet.pvc != "none":
         lines.append(f"  then `quantify`: {'; '.join(ways)}")

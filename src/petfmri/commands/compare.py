@@ -12,6 +12,7 @@ from petfmri.commands.compare_arms import compare_parallel
 from petfmri.commands.compare_edges import read_matrices
 from petfmri.commands.compare_extras import write_extras
 from petfmri.commands.compare_levels import Levels, level_sections, levels_of
+from petfmri.commands.connections import ConnectionChanges, compare_connections
 from petfmri.commands.context import (
     config_problems,
     group_folder,
@@ -19,6 +20,7 @@ from petfmri.commands.context import (
     resolved,
     rois_of,
 )
+from petfmri.commands.crossover import compare_crossover_study
 from petfmri.commands.overview import write_overview
 from petfmri.commands.retest import declared_retest
 from petfmri.commands.stale import stale
@@ -27,6 +29,7 @@ from petfmri.config import Study, Symptoms, load_study
 from petfmri.errors import ConfigError, DatasetError
 from petfmri.networks.comparability import incomparable
 from petfmri.statistics.arms import ArmComparison
+from petfmri.statistics.crossover import CrossoverComparison
 from petfmri.statistics.families import Wanted
 from petfmri.statistics.prepost import Comparison
 from petfmri.statistics.prepost import compare as compare_tables
@@ -104,8 +107,10 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def compare(study: Study) -> Comparison | ArmComparison:
+def compare(study: Study) -> Comparison | ArmComparison | CrossoverComparison:
     """Compare, and write ``group/compare``."""
+    if study.crossover is not None:
+        return compare_crossover_study(study)
     regions, sessions = tables_of(study)
     labels, rois = sorted(set(regions["network"].dropna())), list(study.regions_of_interest)
     unequal = incomparable(sessions, str(group_folder(study) / "sessions.tsv"))
@@ -165,7 +170,7 @@ def compare(study: Study) -> Comparison | ArmComparison:
         )
         write_table(people, folder / "symptoms.tsv", SYMPTOM_COLUMNS)
         responders = _responders(study.symptoms, people)
-    _page(study, result, levels, spatial, responders)
+    _page(study, result, levels, spatial, responders, compare_connections(study, sessions))
     return result
 
 
@@ -213,9 +218,15 @@ def _responders(rules: Symptoms, people: pd.DataFrame) -> str:
 
 
 def _page(
-    study: Study, result: Comparison, levels: Levels, spatial: pd.DataFrame, responders: str
+    study: Study,
+    result: Comparison,
+    levels: Levels,
+    spatial: pd.DataFrame,
+    responders: str,
+    connections: ConnectionChanges | None,
 ) -> None:
     from petfmri.reports.compare_page import compare_page, verdict
+    from petfmri.reports.connections_section import connections_section
     from petfmri.reports.extras_page import extras_sections
 
     folder = group_folder(study, "compare")
@@ -231,6 +242,8 @@ def _page(
     )
     extras_sections(page, result.comparisons, result.adjusted, result.baseline, spatial)
     level_sections(page, levels)
+    if connections is not None:
+        connections_section(page, connections.table, connections.notes)
     page.save(folder / "compare.html")
     write_text(verdict(result.comparisons) + "\n", folder / "verdict.txt")
     write_overview(study)

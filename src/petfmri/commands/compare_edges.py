@@ -101,7 +101,7 @@ def read_matrices(study: Study, regions: pd.DataFrame) -> Matrices | None:
     found: dict[str, list[FloatArray]] = {role: [] for role in roles}
     parcels: pd.Index = pd.Index([])
     for folder in sorted(path for path in study.output.glob("sub-*") if path.is_dir()):
-        paths = [_relmat(study, folder.name, label) for label in roles.values()]
+        paths = [relmat(study, folder.name, label) for label in roles.values()]
         if None in paths:
             continue
         for role, path in zip(roles, paths, strict=True):
@@ -116,7 +116,7 @@ def read_matrices(study: Study, regions: pd.DataFrame) -> Matrices | None:
     return Matrices(stacked, names, network.reindex(names).astype(str).tolist())
 
 
-def _relmat(study: Study, person: str, session: str) -> Path | None:
+def relmat(study: Study, person: str, session: str) -> Path | None:
     """Find the Pearson correlations of a session among the matrices that are there."""
     path = derivative_path(
         study.output,

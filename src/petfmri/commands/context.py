@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from petfmri.config import AtlasFiles, Bold, ReferenceLabels, Study
 from petfmri.errors import ConfigError, PetfmriError, Problem
 from petfmri.study.bids import Cohort, read_cohort
+from petfmri.study.crossover import CrossoverColumns, crossover_sessions
 from petfmri.study.names import bids_label
 
 T = TypeVar("T")
@@ -57,11 +58,29 @@ def petprep_curves(study: Study) -> Path | None:
     return None if ran else folder
 
 
+def session_roles(study: Study) -> dict[str, str]:
+    """List the sessions of the study by role; in a crossover each is its own role."""
+    if study.crossover is None:
+        return {"pre": f"ses-{study.sessions.pre}", "post": f"ses-{study.sessions.post}"}
+    if study.crossover.sessions:
+        return {label: f"ses-{label}" for label in study.crossover.sessions}
+    return crossover_sessions(bids_folder(study), study.crossover.treatment)
+
+
+def crossover_columns(study: Study) -> CrossoverColumns | None:
+    """Return where sessions.tsv says what was given when, of a crossover."""
+    section = study.crossover
+    if section is None:
+        return None
+    return CrossoverColumns(*section.treatments, section.treatment, section.period, section.time)
+
+
 def cohort_of(study: Study, participants: list[str] | None = None) -> Cohort:
     """Index the BIDS folder."""
     return read_cohort(
         bids_folder(study),
-        sessions={"pre": study.sessions.pre, "post": study.sessions.post},
+        sessions=session_roles(study),
+        paired=study.crossover is None,
         tracer=study.pet.tracer,
         task=study.bold.task,
         symptoms=study.symptoms.table if study.symptoms else None,
@@ -87,6 +106,7 @@ def atlas_label(study: Study) -> str:
 def config_problems(study: Study) -> list[Problem]:
     """Find what is wrong with names that refer to the atlas: regions, networks, primary outcome."""
     from petfmri.atlases import select_regions
+    from petfmri.atlases.connections import load_connections
 
     try:
         table = atlas_of(study).table
@@ -103,6 +123,10 @@ def config_problems(study: Study) -> list[Problem]:
             select_regions(table, chosen)
         except ConfigError as error:
             problems += [replace(problem, where=where) for problem in error.problems]
+    try:
+        load_connections(study.connections, table)
+    except ConfigError as error:
+        problems += error.problems
     problems += _primary_problems(study, table)
     known = set(table["network"])
     unknown = [name for name in study.networks or () if name not in known]
@@ -120,10 +144,14 @@ def config_problems(study: Study) -> list[Problem]:
 
 def _primary_problems(study: Study, atlas: pd.DataFrame) -> list[Problem]:
     """Find a primary outcome that `compare` would not know, before hours of processing."""
+    from petfmri.atlases.connections import load_connections
     from petfmri.networks.registry import metrics_for
+    from petfmri.statistics.connections import connection_names
     from petfmri.statistics.pairing import did_you_mean
     from petfmri.study.group import SESSION_COLUMNS
 
+    if not study.primary:
+        return []
     outcome, rois = study.pet.outcome, list(study.regions_of_interest)
     known = [f"{outcome}:{name}" for name in (*study.regions_of_interest, *atlas["name"])]
     known += [metric.name for metric in metrics_for(list(atlas["network"]), rois)]
@@ -132,6 +160,9 @@ def _primary_problems(study: Study, atlas: pd.DataFrame) -> list[Problem]:
         *SESSION_COLUMNS,
         *([study.symptoms.score] if study.symptoms else []),
     ]
+    if study.crossover is not None and study.connections:
+        with suppress(PetfmriError):  # told with the connections
+            known += connection_names(load_connections(study.connections, atlas))
     if study.primary in known:
         return []
     expected = f"{outcome}: and a region (of interest), or a column of the sessions table"

@@ -58,6 +58,16 @@ def network_problems(study: Study) -> list[Problem]:
             )
         )
     sv2a = study.connectivity.sv2a
+    many_ways = any(getattr(many, name) for name in ("strategy", "global_signal", "scrub", "atlas"))
+    if study.crossover is not None and (many_ways or sv2a in ("own", "group")):
+        problems.append(
+            Problem(
+                "multiverse" if many_ways else "connectivity.sv2a",
+                "several ways of denoising" if many_ways else f"{sv2a}, the map before one dose",
+                "one way, in a crossover" if many_ways else "the path of a map, in a crossover",
+                "leave it out",
+            )
+        )
     if sv2a in ("own", "group") and source != "run":
         problems.append(
             Problem(

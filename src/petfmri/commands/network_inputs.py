@@ -19,6 +19,7 @@ from petfmri.commands.adoption import adoptions
 from petfmri.commands.context import (
     atlas_of,
     cohort_of,
+    session_roles,
 )
 from petfmri.commands.network_maps import VoxelImage
 from petfmri.commands.run import names_of, settings_of
@@ -121,8 +122,8 @@ def load_runs(study: Study, atlas: str | AtlasFiles) -> Loaded:
     return loaded
 
 
-def _sessions(study: Study) -> tuple[str, str]:
-    return f"ses-{study.sessions.pre}", f"ses-{study.sessions.post}"
+def _sessions(study: Study) -> list[str]:
+    return list(session_roles(study).values())
 
 
 def _people(

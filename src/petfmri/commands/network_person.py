@@ -38,14 +38,14 @@ class Options:
     partial : bool
         Whether partial correlations are wanted, too.
     roles : (pre, post)
-        Sessions whose distance is measured.
+        Sessions whose distance is measured; empty in a crossover, which has many.
     """
 
     cleaning: Cleaning
     networks: tuple[str, ...] = ()
     rois: Mapping[str, Sequence[str]] = field(default_factory=dict)
     partial: bool = False
-    roles: tuple[str, str] = ("ses-pre", "ses-post")
+    roles: tuple[str, ...] = ("ses-pre", "ses-post")
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _fc_change(
     options: Options,
 ) -> float:
     """Measure how far the cortex moved, where halves of both sessions suffice by themselves."""
-    if not set(options.roles) <= set(sessions):
+    if not options.roles or not set(options.roles) <= set(sessions):
         return float("nan")
     cortex = (atlas["structure"] == "cortex").to_numpy()
     try:

@@ -76,7 +76,7 @@ GRADIENT_COLUMNS = {
 
 
 def sessions_table(
-    loaded: Loaded, results: Sequence[PersonNetworks], roles: tuple[str, str], study: str
+    loaded: Loaded, results: Sequence[PersonNetworks], roles: Sequence[str], study: str
 ) -> tuple[pd.DataFrame, list[str]]:
     """Make one row per session, gradients included, and say what has no gradients.
 
@@ -85,11 +85,12 @@ def sessions_table(
     DatasetError
         If sessions of a person were measured under different conditions.
     """
-    named = dict(zip(roles, ("pre", "post"), strict=True))
+    named = dict(zip(roles, ("pre", "post")))
     rows, matrices = [], {}
     for person, result in zip(loaded.people, results, strict=True):
         for session, found in result.measured.items():
-            who = {"participant_id": person.id, "session_id": session, "role": named[session]}
+            role = named.get(session, session.removeprefix("ses-"))
+            who = {"participant_id": person.id, "session_id": session, "role": role}
             rows.append({**who, **found.row, "atlas": loaded.name})
             matrices[person.id, session] = found.connectivity
     flattened, notes = _gradients(matrices, loaded.atlas)
@@ -195,12 +196,13 @@ def reliability_table(
     DataFrame
         Columns as `RELIABILITY_COLUMNS`; empty below 3 persons.
     """
-    before, rows = options.roles[0], []
+    rows = []
     for kind in ("half", "run"):
         asked = [
             (person.sessions[before], parts[kind])
             for person, result in zip(loaded.people, results, strict=True)
-            if before in result.cleaned and kind in (parts := repeats(result.cleaned[before]))
+            if (before := _before(result, options)) is not None
+            and kind in (parts := repeats(result.cleaned[before]))
         ]
         n_frames = min((kept.size for _, parts in asked for _, kept in parts), default=0)
         if len(asked) < MIN_PERSONS or n_frames < LEAST_PART:
@@ -215,6 +217,13 @@ def reliability_table(
             if (agreement := _agreement(found, metric, halves=kind == "half"))
         ]
     return pd.DataFrame(rows)
+
+
+def _before(result: PersonNetworks, options: Options) -> str | None:
+    """Name the session before the dose; in a crossover, the first that counts."""
+    if options.roles:
+        return options.roles[0] if options.roles[0] in result.cleaned else None
+    return next(iter(result.cleaned), None)
 
 
 def _parts(

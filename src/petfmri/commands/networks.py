@@ -20,8 +20,10 @@ from petfmri.commands.context import (
     n_cores,
     resolved,
     rois_of,
+    session_roles,
     side_by_side,
 )
+from petfmri.commands.crossover_tables import with_design
 from petfmri.commands.network_checks import (
     name_problems,
     network_name_problems,
@@ -51,6 +53,10 @@ from petfmri.statistics.prepost import Comparison
 from petfmri.statistics.prepost import compare as compare_tables
 from petfmri.study.files import write_table, write_text
 
+CROSSOVER = (
+    "A crossover: treatment effects are tested by `petfmri compare`, over all visits; here is what "
+    "was measured."
+)
 Tables: TypeAlias = Mapping[str, tuple[pd.DataFrame, Mapping[str, Mapping[str, str]]]]
 
 
@@ -103,10 +109,13 @@ def networks(study: Study, *, n_procs: int = 1, maps: bool = True) -> pd.DataFra
             "choose a smaller strategy or lower bold: minimum_kept_s, knowing what that means",
         )
     sessions, notes = tables.sessions_table(loaded, results, options.roles, study.name)
+    if study.crossover is not None:
+        sessions = with_design(study, sessions)
+        notes.append(CROSSOVER)
     rois = list(options.rois)
     metrics = network_columns(sessions, sorted(set(loaded.atlas["network"])), rois)
     metrics += [name for name in tables.GRADIENT_COLUMNS if name in sessions]
-    compared = _compare(study, loaded, sessions, metrics)
+    compared = None if study.crossover else _compare(study, loaded, sessions, metrics)
     about = session_columns(list(sessions), loaded.atlas, None, rois)
     written: Tables = {
         "sessions": (sessions, {**about, **tables.GRADIENT_COLUMNS}),
@@ -128,7 +137,11 @@ def networks(study: Study, *, n_procs: int = 1, maps: bool = True) -> pd.DataFra
         if maps and study.connectivity.maps:
             made += write_maps(study, loaded, results)
         every = {study.atlas: loaded, **others}
-        many, told = _multiverse(study, every, chosen, sessions, metrics, n_procs)
+        many, told = (
+            _multiverse(study, every, chosen, sessions, metrics, n_procs)
+            if study.crossover is None
+            else (pd.DataFrame(columns=list(MULTIVERSE_COLUMNS)), [])
+        )
         made += _write(study, {"multiverse": (many, MULTIVERSE_COLUMNS)})
         notes += [*loaded.notes, *told]
         made += _page(study, loaded, {**written, "multiverse": (many, {})}, compared, notes)
@@ -154,7 +167,7 @@ def _options(study: Study, loaded: Loaded, choice: NetworkChoice) -> Options:
         networks=study.networks or (),
         rois=rois_of(study, list(loaded.atlas["name"])),
         partial=study.connectivity.partial,
-        roles=(f"ses-{study.sessions.pre}", f"ses-{study.sessions.post}"),
+        roles=() if study.crossover else tuple(session_roles(study).values()),
     )
 
 

@@ -25,6 +25,8 @@ def write_overview(study: Study, *, failures: Sequence[str] = ()) -> None:
         path = group_folder(study, part) / page
         if path.exists():
             answer = (path.parent / "verdict.txt").read_text(encoding="utf-8").strip()
+            if part == "compare" and study.crossover is not None:
+                question = f"What did {study.crossover.treatments[0]} do, beside {study.crossover.treatments[1]}?"
             answers.append((question, answer, str(path.relative_to(study.output))))
     sessions = read_table(group_folder(study) / "sessions.tsv")
     recovered = group_folder(study) / "recovered.tsv"

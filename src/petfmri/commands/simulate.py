@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 
 from petfmri.commands.context import n_cores
+from petfmri.commands.crossover_simulation import simulate_crossover_study
 from petfmri.commands.tables import region_columns
 from petfmri.config import Study, load_study
 from petfmri.errors import ConfigError
@@ -36,6 +37,9 @@ def simulate(study: Study, *, preset: str | None = None, n_procs: int = 1) -> No
         If that folder has content.
     """
     name = preset or study.simulation.preset
+    if study.crossover is not None:
+        simulate_crossover_study(study, preset=name)
+        return
     if name == "tables":
         _tables(study)
         return

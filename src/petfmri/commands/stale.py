@@ -41,7 +41,7 @@ def _parts(settings: Mapping[str, Any], verb: str) -> dict[str, Any]:
         return {part: settings.get(part) for part in whole} | _named(pet, list(pet))
     parts = {
         part: settings.get(part)
-        for part in ("sessions", "atlas", "regions_of_interest", "networks", "bold")
+        for part in ("sessions", "atlas", "regions_of_interest", "networks", "bold", "crossover")
     }
     derivatives = settings.get("derivatives") or {}
     parts |= {f"derivatives.{name}": derivatives.get(name) for name in ("fmriprep", "petprep")}

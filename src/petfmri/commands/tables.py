@@ -9,6 +9,7 @@ from typing import Literal
 
 import pandas as pd
 
+from petfmri.commands.context import crossover_columns
 from petfmri.config import Study
 from petfmri.errors import DatasetError, PetfmriError
 from petfmri.networks.comparability import CIRCUMSTANCES, CONDITIONS
@@ -29,7 +30,12 @@ def write_group_tables(
     """Assemble the tables of regions, sessions and quality from delivered results."""
     score = study.symptoms.score if study.symptoms else None
     described = cohort_table(
-        cohort, dose=study.columns.dose, arm=study.columns.arm, days=study.columns.days, score=score
+        cohort,
+        dose=study.columns.dose,
+        arm=study.columns.arm,
+        days=study.columns.days,
+        score=score,
+        crossover=crossover_columns(study),
     )
     regions, measured, scores = [], [], []
     for person in names:

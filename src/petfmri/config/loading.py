@@ -139,6 +139,11 @@ def _with_absolute_paths(section: Any, root: Path) -> Any:
             continue
         if isinstance(value, BaseModel):
             changes[name] = _with_absolute_paths(value, root)
+        elif name == "connections" and isinstance(value, tuple):
+            changes[name] = tuple(
+                str((root / Path(part).expanduser()).resolve()) if part.endswith(".tsv") else part
+                for part in value
+            )
         elif isinstance(value, tuple):
             changes[name] = tuple(
                 _with_absolute_paths(part, root) if isinstance(part, BaseModel) else part

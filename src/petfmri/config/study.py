@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from petfmri.config.analysis import Bold, Inference, Multiverse, Prediction, Simulation, Symptoms
 from petfmri.config.base import Section
 from petfmri.config.comparison import Arms, Dependence, Power, RetestNoise
+from petfmri.config.crossover import Crossover
 from petfmri.config.inference import Edges, Voxels
 from petfmri.config.inputs import AtlasFiles, Columns, Connectivity, Derivatives, Series, Sessions
 from petfmri.config.pet import OUTCOMES, Pet
@@ -23,7 +24,7 @@ class Study(Section):
     name: str
     bids: Path | None = None
     output: Path
-    design: Literal["prepost", "parallel"] = "prepost"
+    design: Literal["prepost", "parallel", "crossover"] = "prepost"
     sessions: Sessions = Sessions()
     columns: Columns = Columns()
     derivatives: Derivatives = Derivatives()
@@ -44,6 +45,10 @@ class Study(Section):
         "none where there is no PET",
     )
     arms: Arms | None = Field(None, description="of design: parallel")
+    crossover: Crossover | None = Field(None, description="of design: crossover")
+    connections: tuple[str, ...] = Field(
+        (), description="lists of connections of interest: clipst, control, or paths of tables"
+    )
     covariates: tuple[str, ...] = Field(
         (), description="columns of the sessions table, or one of regions such as r1"
     )
@@ -64,13 +69,26 @@ class Study(Section):
         """Take the measure of the posterior cingulate for the primary outcome where none is named."""
         if not isinstance(data, dict) or data.get("primary"):
             return data
-        if not data.get("bids") and _has_series(data):
+        if data.get("design") == "crossover" or (not data.get("bids") and _has_series(data)):
             return data  # nothing is primary unless it is declared
         try:
             outcome = Pet.model_validate(data.get("pet") or {}).outcome
         except ValidationError:  # told with all other problems
             outcome = "suvr"
         return {**data, "primary": f"{outcome}:PCC"}
+
+    @model_validator(mode="after")
+    def _fits_design(self) -> Study:
+        if (self.design == "crossover") != (self.crossover is not None):
+            raise ValueError("design: crossover needs crossover:, and no other design has it")
+        if self.connections and self.design == "parallel":
+            raise ValueError("connections: are compared by the designs prepost and crossover")
+        if self.covariates and self.design == "crossover":
+            raise ValueError(
+                "covariates: are not for a crossover, whose models hold period, sequence and the "
+                "value before the dose"
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_input(self) -> Study:

@@ -94,7 +94,9 @@ def _family(
             alt=f"Hedges g with intervals of {len(top)} outcomes",
         )
     names = {name: text for name, text in CHANGE.items() if name in rows}
-    section.table(ordered, caption=f"{title}: {len(rows)} outcome{'s' * (len(rows) > 1)}", names=names)
+    section.table(
+        ordered, caption=f"{title}: {len(rows)} outcome{'s' * (len(rows) > 1)}", names=names
+    )
 
 
 def arms_verdict(comparisons: pd.DataFrame, baseline: pd.DataFrame, arms: tuple[str, str]) -> str:

@@ -70,7 +70,7 @@ def networks_page(
     )
     told = [_settings(sessions, source), *notes, *(compared.notes if compared else ())]
     page.section("What these numbers rest on").bullets(told)
-    if compared is None:
+    if compared is None and not multiverse.empty:
         page.section("What changed, described").text(
             "Fewer than 3 persons have both sessions: changes are described and not tested. One "
             "person cannot tell a drug from a day."
@@ -79,7 +79,7 @@ def networks_page(
             caption="Mean over persons who have both sessions",
             names=CHANGES,
         )
-    else:
+    elif compared is not None:
         for family in FAMILIES:
             family_section(page, family, compared.comparisons, compared.changes)
     if len(set(multiverse["choice"])) > 1:
@@ -123,6 +123,8 @@ def verdict(sessions: pd.DataFrame, compared: Comparison | None, primary: str) -
             f" The declared outcome ({primary}) is not one of them." if primary else ""
         )
     n = sessions["participant_id"].nunique()
+    if "treatment" in sessions:
+        return f"{n} person{'s' * (n != 1)}, {len(sessions)} visits of a crossover: measured, compared by `petfmri compare`."
     if not (sessions.groupby("participant_id")["role"].nunique() == 2).any():
         return f"{n} person{'s' * (n != 1)}, none with both sessions: no change can be described."
     return f"{n} person{'s' * (n != 1)}: described, not tested."

@@ -114,6 +114,8 @@ class Cohort:
         Participant id to its sessions.tsv.
     problems : tuple of Problem
         What could not be read; `check_cohort` reports them with all others.
+    paired : bool
+        Whether everybody is to have every session; in a crossover visits may be missing.
     """
 
     bids: Path
@@ -124,6 +126,7 @@ class Cohort:
     symptoms_path: Path | None = None
     session_tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    paired: bool = True
 
     def participant(self, label: str) -> Participant:
         """Return one person by id, with or without prefix."""
@@ -139,6 +142,7 @@ def read_cohort(
     task: str = "rest",
     symptoms: Path | None = None,
     participants: Sequence[str] | None = None,
+    paired: bool = True,
 ) -> Cohort:
     """Index a BIDS folder: who was scanned when, with which sidecars and table rows.
 
@@ -159,6 +163,8 @@ def read_cohort(
         The symptom table, relative to `bids`.
     participants : sequence of str, optional
         Use only these people, with or without prefix.
+    paired : bool
+        See `Cohort`.
 
     Raises
     ------
@@ -195,6 +201,7 @@ def read_cohort(
         symptoms_path=symptoms_path,
         session_tables=tables,
         problems=tuple(reader.problems),
+        paired=paired,
     )
 
 

@@ -148,7 +148,7 @@ def _symptoms_and_scans(cohort: Cohort, name: str, scores: pd.DataFrame) -> Iter
             "correct the identifiers; a score whose scan is missing may stay",
             "error" if apart else "warning",
         )
-    if without_score and not apart:
+    if without_score and not apart and cohort.paired:
         yield Problem(
             name,
             f"no score for {listed(' '.join(key) for key in without_score)}",

@@ -63,7 +63,11 @@ def check_cohort(
         *cohort.problems,
         *table_problems(cohort, columns=columns, score=score),
         *_pairs(cohort),
-        *(problem for person in cohort.participants for problem in _completeness(person)),
+        *(
+            problem
+            for person in cohort.participants
+            for problem in _completeness(person, _modalities(cohort))
+        ),
         *_one_tracer(cohort),
         *(problem for person in cohort.participants for problem in check_bold.sampling(person)),
     ]
@@ -151,7 +155,7 @@ def _pairs(cohort: Cohort) -> Iterator[Problem]:
             "correct tracer or task" if named else "correct the names of the sessions",
         )
         return
-    for role, label in cohort.roles.items():
+    for role, label in cohort.roles.items() if cohort.paired else ():
         without = [person.id for person in cohort.participants if person.id not in scanned[role]]
         if without:
             yield Problem(
@@ -167,8 +171,18 @@ def _has_scans(session: Session | None) -> bool:
     return session is not None and bool(session.pet or session.bold)
 
 
-def _completeness(person: Participant) -> Iterator[Problem]:
-    """Check that a person has a T1w, and each session both modalities and one PET scan."""
+def _modalities(cohort: Cohort) -> set[str]:
+    """Say what every session is to have: PET and BOLD; where visits may be missing, what anybody has."""
+    sessions = [session for person in cohort.participants for session in person.sessions]
+    return {"pet", "bold"} - {
+        kind
+        for kind in ("pet", "bold")
+        if not cohort.paired and all(kind in session.missing for session in sessions)
+    }
+
+
+def _completeness(person: Participant, wanted: set[str]) -> Iterator[Problem]:
+    """Check that a person has a T1w, and each session all that is wanted and one PET scan."""
     if not person.t1w and any(_has_scans(session) for session in person.sessions):
         yield Problem(
             person.id,
@@ -178,10 +192,11 @@ def _completeness(person: Participant) -> Iterator[Problem]:
         )
     for session in person.sessions:
         where = f"{person.id} {session.id}"
-        if _has_scans(session) and session.missing:
+        missing = [kind for kind in session.missing if kind in wanted]
+        if _has_scans(session) and missing:
             yield Problem(
                 where,
-                f"no {' and no '.join(session.missing)} image",
+                f"no {' and no '.join(missing)} image",
                 "PET and BOLD in every session",
                 "add it; the other modality is still analysed",
                 "warning",

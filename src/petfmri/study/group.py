@@ -36,10 +36,14 @@ REGION_COLUMNS: Mapping[str, Mapping[str, str]] = {
 SESSION_COLUMNS: Mapping[str, Mapping[str, str]] = {
     "participant_id": {"Description": "Participant"},
     "session_id": {"Description": "Session"},
-    "role": {"Description": "pre or post"},
+    "role": {"Description": "pre or post; in a crossover the name of the session"},
     "arm": {"Description": "Treatment arm"},
     "dose": {"Description": "Dose, in the unit of the dataset"},
     "days_since_dose": {"Description": "Days between dose and session", "Units": "d"},
+    "treatment": {"Description": "Treatment of the period (crossover)"},
+    "period": {"Description": "Period (crossover)"},
+    "time": {"Description": "Time after the dose, as the dataset names it (crossover)"},
+    "sequence": {"Description": "Order of the treatments (crossover)"},
     "age": {"Description": "Age", "Units": "a"},
     "sex": {"Description": "Sex"},
     "suvr_grey": {

@@ -10,6 +10,7 @@ import pandas as pd
 
 from petfmri.errors import DatasetError
 from petfmri.study.bids import Cohort, Participant, Session
+from petfmri.study.crossover import DESIGN_COLUMNS, CrossoverColumns, design_values, sequences
 
 COLUMNS = ["participant_id", "session_id", "role", "arm", "dose", "days_since_dose", "age", "sex"]
 
@@ -21,6 +22,7 @@ def cohort_table(
     arm: str | None = None,
     days: str | None = None,
     score: str | None = None,
+    crossover: CrossoverColumns | None = None,
 ) -> pd.DataFrame:
     """Assemble participants, sessions and symptoms into one row per person and session.
 
@@ -34,6 +36,8 @@ def cohort_table(
         Columns of sessions.tsv or, where a session has no such column, of participants.tsv.
     score : str, optional
         Score of the symptom table (see `symptom_scores`).
+    crossover : CrossoverColumns, optional
+        Adds treatment, period, time and sequence.
 
     Returns
     -------
@@ -55,7 +59,22 @@ def cohort_table(
     ]
     names = COLUMNS if score is None else [*COLUMNS, score]
     table = pd.DataFrame(rows, columns=names)
-    return table if score is None else table.astype({score: float})
+    if score is not None:
+        table = table.astype({score: float})
+    return table if crossover is None else _with_design(table, cohort, crossover)
+
+
+def _with_design(table: pd.DataFrame, cohort: Cohort, where: CrossoverColumns) -> pd.DataFrame:
+    found = {
+        (person.id, session.id): design_values(session.columns, where)
+        for person in cohort.participants
+        for session in person.sessions
+    }
+    none = [None] * len(DESIGN_COLUMNS)
+    keys = zip(table["participant_id"], table["session_id"], strict=True)
+    design = pd.DataFrame([found.get(key, none) for key in keys], columns=list(DESIGN_COLUMNS))
+    table = pd.concat([table, design], axis=1)
+    return table.assign(sequence=sequences(table, (where.active, where.control)))
 
 
 def _session(
