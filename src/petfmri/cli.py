@@ -20,6 +20,7 @@ VERBS = {
     "networks": "connectivity and desynchronization, after run, on fMRIPrep, XCP-D or given series",
     "compare": "comparison of SV2A, networks and symptoms: pre/post, two arms, or a crossover",
     "power": "what this number of people can see, and how many a change needs",
+    "localize": "the network that published coordinates share, and what random ones give",
     "predict": "cross-validated prediction of symptoms",
     "demo": "simulate, check, run, compare and predict a study of twelve, then open index.html",
 }
@@ -42,11 +43,11 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("folder", type=Path, nargs="?", default=Path("petfmri-demo"))
         else:
             sub.add_argument("study", type=Path, metavar="STUDY.yaml")
-    for verb in ("simulate", "run", "quantify", "networks", "demo"):
+    for verb in ("simulate", "run", "quantify", "networks", "localize", "demo"):
         added[verb].add_argument(
             "--n-procs", type=_positive, default=None, help="default: all cores"
         )
-    for verb in ("run", "demo"):
+    for verb in ("run", "localize", "demo"):
         added[verb].add_argument(
             "--mem-gb", type=_memory, default=None, help="default: 90 %% of memory"
         )
@@ -58,11 +59,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="LABEL",
         help="only these participants",
     )
-    added["run"].add_argument(
-        "--profile",
-        default="laptop",
-        help="laptop, linear, or a YAML with a Nipype plugin and its arguments",
-    )
+    for verb in ("run", "localize"):
+        added[verb].add_argument(
+            "--profile",
+            default="laptop",
+            help="laptop, linear, or a YAML with a Nipype plugin and its arguments",
+        )
     added["quantify"].add_argument(
         "--no-maps", action="store_true", help="regions only, no parametric maps"
     )

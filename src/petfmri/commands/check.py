@@ -36,6 +36,14 @@ from petfmri.study.checks import check_cohort
 def main(arguments: argparse.Namespace) -> int:
     """Check the study of `arguments.study`; 2 if anything must be repaired."""
     study = load_study(arguments.study)
+    status = 0
+    if study.localization is not None:
+        from petfmri.commands.localize import check as check_localization
+
+        found_here = check_localization(study)
+        status = 2 if any(problem.severity == "error" for problem in found_here) else 0
+        if study.bids is None:
+            return status
     if study.bids is None and study.derivatives.petprep is not None:
         return _check_petprep(study, study.derivatives.petprep)
     cohort = cohort_of(study)
@@ -43,7 +51,7 @@ def main(arguments: argparse.Namespace) -> int:
     problems = find_problems(study, cohort, adopted=found)
     report(problems)
     print(plan(study, cohort, found))
-    return 2 if any(problem.severity == "error" for problem in problems) else 0
+    return 2 if any(problem.severity == "error" for problem in problems) else status
 
 
 def _check_petprep(study: Study, folder: Path) -> int:

@@ -13,6 +13,7 @@ PAGES = (
     ("Did networks desynchronize?", "networks", "networks.html"),
     ("What changed from pre to post?", "compare", "compare.html"),
     ("Does imaging predict symptoms?", "predict", "predict.html"),
+    ("Which network do published coordinates share?", "localize", "localize.html"),
 )
 
 
@@ -28,7 +29,8 @@ def write_overview(study: Study, *, failures: Sequence[str] = ()) -> None:
             if part == "compare" and study.crossover is not None:
                 question = f"What did {study.crossover.treatments[0]} do, beside {study.crossover.treatments[1]}?"
             answers.append((question, answer, str(path.relative_to(study.output))))
-    sessions = read_table(group_folder(study) / "sessions.tsv")
+    described = group_folder(study) / "sessions.tsv"
+    sessions = read_table(described) if described.exists() else None
     recovered = group_folder(study) / "recovered.tsv"
     truth = read_table(recovered) if recovered.exists() else None
     pages = {path.stem: path.name for path in sorted(study.output.glob("sub-*.html"))}

@@ -12,10 +12,15 @@ from pydantic import BaseModel, ValidationError
 from petfmri.config.analysis import Symptoms
 from petfmri.config.inference import Voxels
 from petfmri.config.inputs import Series
+from petfmri.config.localization import Normative
 from petfmri.config.study import Study
 from petfmri.errors import ConfigError, Problem
 
-PATTERNS = ((Series, "files"), (Series, "confounds"), (Voxels, "maps"))
+PATTERNS = (
+    *((Series, name) for name in ("files", "confounds")),
+    (Voxels, "maps"),
+    *((Normative, name) for name in ("images", "series", "confounds")),
+)
 """Keys that hold a path with placeholders."""
 
 
@@ -83,6 +88,9 @@ def load_study(path: Path) -> Study:
 def _require_own_output(study: Study, path: Path) -> None:
     """Refuse to write where another program's or the dataset's files are."""
     of_others = {f"derivatives.{name}": root for name, root in study.derivatives if root}
+    if study.localization and study.localization.normative:
+        root = study.localization.normative.fmriprep
+        of_others |= {"localization.normative.fmriprep": root} if root else {}
     inside = [key for key, root in of_others.items() if study.output.is_relative_to(root)]
     if study.output == study.bids:
         inside.append("bids")
@@ -146,11 +154,17 @@ def _with_absolute_paths(section: Any, root: Path) -> Any:
             )
         elif isinstance(value, tuple):
             changes[name] = tuple(
-                _with_absolute_paths(part, root) if isinstance(part, BaseModel) else part
+                _with_absolute_paths(part, root)
+                if isinstance(part, BaseModel)
+                else _absolute(part, root)
                 for part in value
             )
         elif isinstance(value, str) and (type(section), name) in PATTERNS:
-            changes[name] = str((root / Path(value).expanduser()).resolve())
-        elif isinstance(value, Path):
-            changes[name] = (root / value.expanduser()).resolve()
+            changes[name] = str(_absolute(Path(value), root))
+        else:
+            changes[name] = _absolute(value, root)
     return section.model_copy(update=changes)
+
+
+def _absolute(value: Any, root: Path) -> Any:
+    return (root / value.expanduser()).resolve() if isinstance(value, Path) else value

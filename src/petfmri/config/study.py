@@ -13,6 +13,7 @@ from petfmri.config.comparison import Arms, Dependence, Power, RetestNoise
 from petfmri.config.crossover import Crossover
 from petfmri.config.inference import Edges, Voxels
 from petfmri.config.inputs import AtlasFiles, Columns, Connectivity, Derivatives, Series, Sessions
+from petfmri.config.localization import Localization
 from petfmri.config.pet import OUTCOMES, Pet
 
 DEFAULT_ROI: dict[str, tuple[str, ...]] = {"PCC": ("*pCunPCC*", "*posteriorcingulate*")}
@@ -61,6 +62,7 @@ class Study(Section):
     edges: Edges = Edges()
     voxels: Voxels = Voxels()
     prediction: Prediction = Prediction()
+    localization: Localization | None = None
     simulation: Simulation = Simulation()
 
     @model_validator(mode="before")
@@ -93,11 +95,11 @@ class Study(Section):
     @model_validator(mode="after")
     def _has_input(self) -> Study:
         ready = (self.derivatives.petprep, self.derivatives.kinpar)
-        of_networks = (self.series, self.derivatives.xcpd, self.derivatives.fmriprep)
-        if self.bids is None and ready == (None, None) and of_networks == (None, None, None):
+        others = (self.series, self.derivatives.xcpd, self.derivatives.fmriprep, self.localization)
+        if self.bids is None and ready == (None, None) and not any(others):
             raise ValueError(
-                "name the BIDS folder (bids:), a folder of another program (derivatives:) or "
-                "parcel series (series:)"
+                "name the BIDS folder (bids:), a folder of another program (derivatives:), "
+                "parcel series (series:) or published coordinates (localization:)"
             )
         if (self.design == "parallel") != (self.arms is not None):
             raise ValueError("design: parallel needs arms:, and no other design has them")
@@ -120,4 +122,5 @@ def _has_series(data: dict[str, Any]) -> bool:
     others = data.get("derivatives") or {}
     if not isinstance(others, dict) or others.get("petprep") or others.get("kinpar"):
         return False
-    return bool(data.get("series") or others.get("xcpd") or others.get("fmriprep"))
+    named = (data.get("series"), others.get("xcpd"), others.get("fmriprep"))
+    return any(named) or bool(data.get("localization"))

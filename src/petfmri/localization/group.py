@@ -19,7 +19,7 @@ from petfmri.localization.seeds import (
 )
 from petfmri.typing import BoolArray, FloatArray, IntArray
 
-Correction = Literal["fdr_positive", "fdr", "fwe"]
+Correction = Literal["fdr_positive", "fdr", "fwe", "none"]
 LEAST_PEOPLE = 3
 LEAST_SHARE = 0.8
 ROWS = 64  # seeds whose t is in memory at a time
@@ -226,6 +226,7 @@ def positive(
     ``fdr``: over all elements. ``fwe``: Bonferroni over all elements, which assumes nothing about
     smoothness and is stricter than random field theory where maps are smooth. (Sign-flips of the
     largest t would need all people's maps at once, which a large normative set does not allow.)
+    ``none``: every place with p up to alpha by itself.
 
     Parameters
     ----------
@@ -233,7 +234,7 @@ def positive(
         NaN is never inside and not counted.
     count : int array of shape (n_elements,)
         People behind each t.
-    correction : {"fdr_positive", "fdr", "fwe"}
+    correction : {"fdr_positive", "fdr", "fwe", "none"}
     alpha : float
 
     Returns
@@ -262,13 +263,15 @@ def _positive(
 ) -> BoolArray:
     above = t > 0
     tests = int(above.sum()) if correction == "fdr_positive" else int(np.isfinite(t).sum())
-    kept = above if correction != "fwe" else np.ones(1, dtype=bool)
+    in_one_step = correction in ("fwe", "none")
+    tests = 1 if correction == "none" else tests
+    kept = np.ones(1, dtype=bool) if in_one_step else above
     # Step-up: the largest k of which k have p <= alpha k / tests, reached from above.
     while kept.any():
         p = min(alpha * int(kept.sum()) / tests, 0.5) if tests else 0.0
         limit = -special.stdtrit(df, p)
         inside = above & (t >= (limit[which] if df.size > 1 else limit[0]))
-        if correction == "fwe" or inside.sum() == kept.sum():
+        if in_one_step or inside.sum() == kept.sum():
             return np.asarray(inside)
         kept = inside
     return np.zeros(t.shape, dtype=bool)

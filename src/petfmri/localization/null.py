@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Rule:
     Attributes
     ----------
     radius_mm : float
-    correction : {"fdr_positive", "fdr", "fwe"}
+    correction : {"fdr_positive", "fdr", "fwe", "none"}
         Of each contrast's t; see `positive`.
     alpha : float
     share : float
@@ -138,6 +139,18 @@ def random_null(
         counts.append(masks.sum(axis=1, dtype=np.uint16))
     found = np.concatenate(counts)
     return RandomNull(found, _sizes(found, len(peaks), space, rule), len(peaks))
+
+
+def save_null(null: RandomNull, path: Path) -> Path:
+    """Keep draws that were made apart."""
+    np.savez(path, counts=null.counts, sizes=null.sizes, contrasts=null.contrasts)
+    return path
+
+
+def load_null(path: Path) -> RandomNull:
+    """Read what `save_null` has kept."""
+    with np.load(path) as kept:
+        return RandomNull(kept["counts"], kept["sizes"], int(kept["contrasts"]))
 
 
 def _sizes(counts: IntArray, contrasts: int, space: Space, rule: Rule) -> IntArray:

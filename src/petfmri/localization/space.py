@@ -11,10 +11,12 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
 from petfmri.errors import DatasetError
 from petfmri.images.volumes import load_canonical, require_volume
+from petfmri.study.files import save_image
 from petfmri.typing import BoolArray, FloatArray, IntArray
 
 SAME_MM = 1e-3
@@ -176,6 +178,49 @@ def of_labels(labels: IntArray, index: IntArray, affine: FloatArray) -> Space:
     order = np.argsort(index, kind="stable")
     element = order[np.searchsorted(index, labels[mask], sorter=order)]
     return Space(mask, np.asarray(affine, dtype=float), element, int(index.size))
+
+
+def save_space(space: Space, path: Path) -> Path:
+    """Write a space as one image: the number of each voxel's element from 1, 0 outside.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> space = of_labels(np.array([[[3, 0, 1, 1]]]), np.array([1, 3]), np.eye(4))
+    >>> load_space(save_space(space, Path(tempfile.mkdtemp()) / "space.nii.gz")).element
+    array([1, 0, 0])
+    """
+    numbers = np.zeros(space.mask.shape, dtype=np.int32)
+    numbers[space.mask] = space.element + 1
+    return save_image(nib.Nifti1Image(numbers, space.affine), path)
+
+
+def load_space(path: Path | str) -> Space:
+    """Read what `save_space` wrote.
+
+    Raises
+    ------
+    DatasetError
+        If the file is absent or no such image.
+    """
+    if not Path(path).is_file():
+        raise DatasetError(
+            str(path), "no such file", "the space of a store", "name the folder of a store"
+        )
+    try:
+        image = load_canonical(path)
+        numbers = np.asarray(image.dataobj).astype(int)
+    except (OSError, ImageFileError) as error:
+        raise DatasetError(
+            str(path), f"no image of a space ({error})", "that of a store", "build the store anew"
+        ) from None
+    inside = numbers[numbers > 0] - 1
+    n = int(inside.max(initial=-1)) + 1
+    if numbers.ndim != 3 or not n or np.bincount(inside).min() == 0:
+        raise DatasetError(
+            str(path), "an image with gaps in its numbers", "a space", "build the store anew"
+        )
+    return Space(numbers > 0, np.asarray(image.affine, dtype=float), inside, n)
 
 
 def read_mask(path: Path | str) -> Space:

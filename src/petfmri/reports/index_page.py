@@ -10,7 +10,7 @@ from petfmri.reports.page import Page
 
 
 def index_page(
-    sessions: pd.DataFrame,
+    sessions: pd.DataFrame | None,
     *,
     study: str,
     answers: Sequence[tuple[str, str, str]],
@@ -23,8 +23,8 @@ def index_page(
 
     Parameters
     ----------
-    sessions : DataFrame
-        The tidy session table.
+    sessions : DataFrame, optional
+        The tidy session table; None where nobody was scanned.
     study : str
     answers : sequence of (question, answer, relative path)
     failures : sequence of str
@@ -50,11 +50,12 @@ def index_page(
             ),
             caption="Every planted effect, what each measure can see of it, and what was recovered",
         )
-    names = {"participant_id": "participant", "session_id": "session"} | {
-        name: name for name in sessions if name not in ("participant_id", "session_id")
-    }
-    page.section("Participants and sessions").table(
-        sessions, caption="One row per session", names=names, links=participants
-    )
+    if sessions is not None:
+        names = {"participant_id": "participant", "session_id": "session"} | {
+            name: name for name in sessions if name not in ("participant_id", "session_id")
+        }
+        page.section("Participants and sessions").table(
+            sessions, caption="One row per session", names=names, links=participants
+        )
     page.section("Configuration").code("Every setting, defaults included", configuration)
     return page

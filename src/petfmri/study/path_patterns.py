@@ -13,7 +13,9 @@ PLACEHOLDERS = ("subject", "session", "run")
 TOKEN = re.compile(r"(\{[^}]*\}|\*)")
 
 
-def find_paths(pattern: Path | str) -> list[tuple[Path, dict[str, str]]]:
+def find_paths(
+    pattern: Path | str, needed: Sequence[str] = PLACEHOLDERS[:2]
+) -> list[tuple[Path, dict[str, str]]]:
     """Find the files that a pattern describes.
 
     Parameters
@@ -22,6 +24,8 @@ def find_paths(pattern: Path | str) -> list[tuple[Path, dict[str, str]]]:
         With ``{subject}``, ``{session}`` and, where there is more than one, ``{run}`` in names of
         files and folders: a stretch without ``_`` or ``/``, the same everywhere. ``*`` stands for
         any part of one name.
+    needed : sequence of str
+        Placeholders that the pattern must have.
 
     Returns
     -------
@@ -31,7 +35,7 @@ def find_paths(pattern: Path | str) -> list[tuple[Path, dict[str, str]]]:
     Raises
     ------
     ConfigError
-        If a placeholder is unknown, or subject or session is absent.
+        If a placeholder is unknown, or one that is needed absent.
     DatasetError
         If nothing fits: with the place where the search ended, and the nearest name there.
 
@@ -43,7 +47,7 @@ def find_paths(pattern: Path | str) -> list[tuple[Path, dict[str, str]]]:
     >>> [labels for _, labels in find_paths(folder / "sub-{subject}_ses-{session}_run-{run}.npy")]
     [{'subject': '07', 'session': 'pre', 'run': '1'}]
     """
-    placeholders(pattern)
+    placeholders(pattern, needed)
     path = Path(pattern)
     states: list[tuple[Path, dict[str, str]]] = [(Path(path.anchor), {})]
     for part in path.parts[bool(path.anchor) :]:
@@ -57,7 +61,7 @@ def find_paths(pattern: Path | str) -> list[tuple[Path, dict[str, str]]]:
     return files
 
 
-def placeholders(pattern: Path | str) -> set[str]:
+def placeholders(pattern: Path | str, needed: Sequence[str] = PLACEHOLDERS[:2]) -> set[str]:
     """Name the placeholders of a pattern, all of them known; see `find_paths`."""
     used = {token[1:-1] for token in TOKEN.findall(str(pattern)) if token != "*"}
     for name in sorted(used - set(PLACEHOLDERS)):
@@ -68,12 +72,12 @@ def placeholders(pattern: Path | str) -> set[str]:
             ", ".join(f"{{{known}}}" for known in PLACEHOLDERS),
             f"write {{{near}}}",
         )
-    absent = [name for name in PLACEHOLDERS[:2] if name not in used]
+    absent = [name for name in needed if name not in used]
     if absent:
         raise ConfigError(
             str(pattern),
             f"no {{{absent[0]}}}",
-            "{subject} and {session}",
+            " and ".join(f"{{{name}}}" for name in needed),
             "put it where the names of the files differ",
         )
     return used

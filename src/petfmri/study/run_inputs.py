@@ -170,34 +170,53 @@ def find_fmriprep(root: Path | str, sessions: Sequence[str], task: str = "rest")
     """
     root = Path(root)
     folder, reader = DerivativeFolder(root), Reader(root)
+    found = [
+        Candidate(*run_key(scan), path)
+        for path, scan in preprocessed(folder, func_folders(root), task)
+    ]
+    where = f"*_task-{task}_*_space-{TEMPLATE}_*_desc-preproc_bold.nii.gz"
+    if not found:
+        raise nothing_like(where, root, "_bold.nii.gz")
+    chosen, problems = choose(found, sessions, where, people=people_of(root))
+    runs = [with_confounds(run, folder, reader, problems) for run in chosen]
+    return runs, only_warnings([*problems, *reader.problems])
+
+
+def preprocessed(
+    folder: DerivativeFolder, places: Iterable[Path], task: str
+) -> list[tuple[Path, dict[str, str]]]:
+    """List fMRIPrep's runs in MNI152NLin2009cAsym with the entities of their scan.
+
+    Of several resolutions of a run, the first by name is taken.
+    """
     wanted = {"space": TEMPLATE, "desc": "preproc", "task": task}
-    found: dict[str, Candidate] = {}
-    for place in func_folders(root):
+    found: dict[str, tuple[Path, dict[str, str]]] = {}
+    for place in places:
         for path, name in folder.names(place):
             fits = (name.suffix, name.extension) == ("bold", ".nii.gz")
             if fits and wanted.items() <= name.entities.items():
                 scan = scan_entities(name.entities)
-                found.setdefault(str(scan), Candidate(*run_key(scan), path))
-    where = f"*_task-{task}_*_space-{TEMPLATE}_*_desc-preproc_bold.nii.gz"
-    if not found:
-        raise nothing_like(where, root, "_bold.nii.gz")
-    chosen, problems = choose(found.values(), sessions, where, people=people_of(root))
-    runs = []
-    for run in chosen:
-        name, place = _named(run.path), run.path.parent.relative_to(root)
-        scan = scan_entities(name.entities)
-        tables = [folder.find(place, s, ".tsv", scan=scan, desc="confounds") for s in CONFOUNDS]
-        confounds = next((path for path in tables if path is not None), None)
-        if confounds is None:
-            expected = "its desc-confounds_timeseries.tsv"
-            problems.append(_absent(str(run.path), "no confounds of this run", expected))
-        told = reader.sidecar(run.path, name).fields.get("RepetitionTime")
-        tr_s = number(told) or inspect_image(run.path, voxels=False).frame_s
-        if tr_s is None or not REPETITION_S[0] <= tr_s <= REPETITION_S[1]:
-            found_tr = f"a repetition time of {tr_s}"
-            problems.append(_absent(str(run.path), found_tr, "0.1 to 10 s in its sidecar"))
-        runs.append(RunInput(*run, confounds, tr_s, denoised=False))
-    return runs, only_warnings([*problems, *reader.problems])
+                found.setdefault(str(scan), (path, scan))
+    return list(found.values())
+
+
+def with_confounds(
+    run: Candidate, folder: DerivativeFolder, reader: Reader, problems: list[Problem]
+) -> RunInput:
+    """Find fMRIPrep's confounds and the repetition time of a run; add what is absent to problems."""
+    name, place = _named(run.path), run.path.parent.relative_to(folder.root)
+    scan = scan_entities(name.entities)
+    tables = [folder.find(place, s, ".tsv", scan=scan, desc="confounds") for s in CONFOUNDS]
+    confounds = next((path for path in tables if path is not None), None)
+    if confounds is None:
+        expected = "its desc-confounds_timeseries.tsv"
+        problems.append(_absent(str(run.path), "no confounds of this run", expected))
+    told = reader.sidecar(run.path, name).fields.get("RepetitionTime")
+    tr_s = number(told) or inspect_image(run.path, voxels=False).frame_s
+    if tr_s is None or not REPETITION_S[0] <= tr_s <= REPETITION_S[1]:
+        found_tr = f"a repetition time of {tr_s}"
+        problems.append(_absent(str(run.path), found_tr, "0.1 to 10 s in its sidecar"))
+    return RunInput(*run, confounds, tr_s, denoised=False)
 
 
 def choose(
