@@ -243,5 +243,7 @@ def test_people_of_motion_are_left_out_and_listed(tmp_path):
     assert call(path) == 0
     left = read_table(tmp_path / "out/group/localize/excluded.tsv")
     assert left["person"].tolist() == ["sub-02"] and "0 s" in left["reason"].iloc[0]
-    record = json.loads((tmp_path / "out/work/normative/normative.json").read_text())
+    store = tmp_path / "out/work/normative"
+    assert len(list(store.iterdir())) == 2 + 3 * 3  # the record, the space and three people
+    record = json.loads((store / "normative.json").read_text())
     assert record["people"]["sub-02"]["used"] == 0 and record["cleaning"]["strategy"] == "24P"

@@ -132,7 +132,7 @@ def _fill_store(
 ) -> tuple[dict[str, Any], list[Failure]]:
     """Read whoever is not in the store, or was made of other files or settings."""
     from petfmri.execution.run import run_workflow
-    from petfmri.workflows.localization import StoreValues, normative_workflow
+    from petfmri.workflows.localization import PEOPLE, StoreValues, normative_workflow
     from petfmri.workflows.steps import word
 
     path = given.store / RECORD
@@ -172,7 +172,7 @@ def _fill_store(
     same = record.get("space") == given.space.digest()
     people = {name: one for name, one in known.items() if same and name not in wanted}
     for name in wanted:
-        made = work / "normative" / word(name) / "series" / "record.json"
+        made = work / PEOPLE / word(name) / "series" / "record.json"
         if name not in {failure.participant for failure in outcome.failures} and made.exists():
             people[name] = read_json(made)
     record = {

@@ -106,11 +106,11 @@ def verdict(tables: Mapping[str, pd.DataFrame], *, preview: bool, overlap: float
         if not inside:
             told.append(f"{text}no place is reached by {overlap:.0%} of them.")
             continue
-        largest = own.sort_values("share_of_map", ascending=False).head(2)
+        named = own[own["network"] != "none"].nlargest(2, "share_of_map")
         where = " and ".join(
-            f"{row.network} ({row.share_of_map:.0%})" for row in largest.itertuples()
+            f"{row.network} ({row.share_of_map:.0%})" for row in named.itertuples()
         )
-        text += f"{inside} voxels are reached by {overlap:.0%} of them, most of these in {where}."
+        text += f"{inside} voxels are reached by {overlap:.0%} of them (largest parts: {where})."
         told.append(text if preview else f"{text} {_judged(tables, str(direction))}")
     if "labels" in tables:
         row = tables["labels"].iloc[0]
@@ -128,7 +128,7 @@ def _judged(tables: Mapping[str, pd.DataFrame], direction: str) -> str:
     large = judged["p_size"] <= 0.05
     text = (
         f"Random coordinates give {judged['null_median']:.0f} voxels in the median, as many as "
-        f"these or more in {judged['p_size']:.2g} of draws: its size "
+        f"these or more in {100 * judged['p_size']:.2g} % of draws: its size "
         f"{'exceeds theirs' if large else 'says nothing'}. "
     )
     n = int(judged["places_fwe"])

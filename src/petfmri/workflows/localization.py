@@ -15,6 +15,9 @@ from petfmri.workflows.build import add
 from petfmri.workflows.memory import PROCESS_GB
 from petfmri.workflows.steps import word
 
+PEOPLE = "localization_people"
+"""Name of the workflow that fills the store."""
+
 AT_ONCE_GB = 6e-9
 """Per seed and element of a pass over people: two sums of float32 and room for a block."""
 
@@ -63,8 +66,8 @@ def normative_workflow(
     frames : int
         Of the longest run, for the estimate of memory.
     """
-    workflow = Workflow(name="normative")
-    gb = PROCESS_GB + 3 * 4e-9 * frames * values.n_elements
+    workflow = Workflow(name=PEOPLE)
+    gb = PROCESS_GB + 4.5 * 4e-9 * frames * values.n_elements
     for name, runs in people.items():
         own = Workflow(name=word(name))
         node = add(
