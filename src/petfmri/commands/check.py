@@ -36,22 +36,23 @@ from petfmri.study.checks import check_cohort
 def main(arguments: argparse.Namespace) -> int:
     """Check the study of `arguments.study`; 2 if anything must be repaired."""
     study = load_study(arguments.study)
-    status = 0
-    if study.localization is not None:
-        from petfmri.commands.localize import check as check_localization
-
-        found_here = check_localization(study)
-        status = 2 if any(problem.severity == "error" for problem in found_here) else 0
-        if study.bids is None:
-            return status
+    status = 0 if study.localization is None else _check_localization(study)
     if study.bids is None and study.derivatives.petprep is not None:
-        return _check_petprep(study, study.derivatives.petprep)
+        return max(status, _check_petprep(study, study.derivatives.petprep))
+    if study.bids is None and study.localization is not None:
+        return status
     cohort = cohort_of(study)
     found = adoptions(study, cohort)
     problems = find_problems(study, cohort, adopted=found)
     report(problems)
     print(plan(study, cohort, found))
     return 2 if any(problem.severity == "error" for problem in problems) else status
+
+
+def _check_localization(study: Study) -> int:
+    from petfmri.commands.localize import check
+
+    return 2 if any(problem.severity == "error" for problem in check(study)) else 0
 
 
 def _check_petprep(study: Study, folder: Path) -> int:
