@@ -110,7 +110,9 @@ def test_everything_that_critics_ask_for_is_there(done):
     for text in ("nearly every place with a positive mean passes", "Without each study", "6 normative people"):  # fmt: skip
         assert text in page
     assert "localize.html" in (done / "out/index.html").read_text()
-    assert "Random coordinates" in (folder / "verdict.txt").read_text()
+    said = (folder / "verdict.txt").read_text()
+    assert "Increase, 4 contrasts of 4 studies" in said and "(largest parts: " in said
+    assert "% of draws" in said and "e+" not in said
     assert not list(folder.parent.glob(".localize*"))
 
 

@@ -107,9 +107,7 @@ def verdict(tables: Mapping[str, pd.DataFrame], *, preview: bool, overlap: float
             told.append(f"{text}no place is reached by {overlap:.0%} of them.")
             continue
         named = own[own["network"] != "none"].nlargest(2, "share_of_map")
-        where = " and ".join(
-            f"{row.network} ({row.share_of_map:.0%})" for row in named.itertuples()
-        )
+        where = ", ".join(f"{row.network} {row.share_of_map:.0%}" for row in named.itertuples())
         text += f"{inside} voxels are reached by {overlap:.0%} of them (largest parts: {where})."
         told.append(text if preview else f"{text} {_judged(tables, str(direction))}")
     if "labels" in tables:
@@ -128,7 +126,7 @@ def _judged(tables: Mapping[str, pd.DataFrame], direction: str) -> str:
     large = judged["p_size"] <= 0.05
     text = (
         f"Random coordinates give {judged['null_median']:.0f} voxels in the median, as many as "
-        f"these or more in {100 * judged['p_size']:.2g} % of draws: its size "
+        f"these or more in {100 * judged['p_size']:.3g} % of draws: its size "
         f"{'exceeds theirs' if large else 'says nothing'}. "
     )
     n = int(judged["places_fwe"])
