@@ -152,10 +152,10 @@ class Localization:
         if self.dropped:
             said.append(f"Without a peak in the mask, left out: {', '.join(self.dropped)}.")
         if self.labels is not None:
-            how = "all" if self.labels.exact else "random"
+            how = "all" if self.labels.exact else "of them random"
             said.append(
                 f"{self.directions[0].name} against {self.directions[1].name}: "
-                f"{self.labels.arrangements} {how} arrangements of labels, smallest p "
+                f"{self.labels.arrangements:,} arrangements of labels ({how}), smallest p "
                 f"{self.labels.p_smallest:.2g}."
             )
         return said
