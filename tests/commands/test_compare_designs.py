@@ -98,7 +98,7 @@ def test_arms_are_compared(tmp_path):
     assert row["arrangements"] == 924
     assert len(read_table(folder / "baseline_groups.tsv"))
     assert "ketamine against placebo" in (folder / "compare.html").read_text()
-    assert "changed by" in (folder / "verdict.txt").read_text()
+    assert "rose in ketamine against placebo by" in (folder / "verdict.txt").read_text()
     assert "allocated at random" in (folder / "notes.txt").read_text()
 
 

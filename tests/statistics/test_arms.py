@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from petfmri.errors import InputError, StatisticsError
+from petfmri.errors import DatasetError, InputError, StatisticsError
 from petfmri.statistics.arms import compare_arms
 from petfmri.statistics.families import Wanted
 from petfmri.statistics.groups import group_g, group_rows
@@ -132,3 +132,45 @@ def test_wrong_arms_are_told(rng):
         compare(sessions)
     with pytest.raises(StatisticsError, match="groups of"):
         compare(study(rng, n=4))
+
+
+def test_a_shift_between_strata_is_no_difference_between_arms(rng):
+    site = np.array([0] * 7 + [1] * 7)
+    active = np.array([1, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 0]) > 0
+    rows = group_rows(
+        rng.normal(size=(14, 400)) + 3 * site[:, None],
+        active,
+        [f"x{j}" for j in range(400)],
+        alone=False,
+        strata=site.tolist(),
+    )
+    assert rows["difference"].mean() == pytest.approx(0, abs=0.15)
+    assert rows["g"].mean() == pytest.approx(0, abs=0.15)
+    assert np.mean(rows["p"] <= 0.05) <= 0.08
+    effect = group_rows(
+        rng.normal(size=(14, 200)) + 3 * site[:, None] + 1.5 * active[:, None],
+        active,
+        [f"x{j}" for j in range(200)],
+        alone=False,
+        strata=site.tolist(),
+    )
+    assert np.mean(effect["p"] <= 0.05) > 0.5
+
+
+def test_a_missing_stratum_is_told(rng):
+    sessions = study(rng)
+    sessions.loc[sessions["participant_id"] == "sub-03", "site"] = None
+    with pytest.raises(InputError, match="nothing for sub-03"):
+        compare(sessions, strata="site")
+
+
+def test_groups_at_baseline_are_adjusted_and_unknown_covariates_told(rng):
+    sessions = study(rng, baseline=4.0)
+    sessions = sessions[(sessions["arm"] == "ketamine") | (sessions["role"] == "pre")]
+    result = compare(sessions, covariates=["age"])
+    row = result.baseline.set_index("outcome").loc["ngsc"]
+    assert row["adjusted_for"] == "age"
+    assert row["difference_adjusted"] == pytest.approx(row["difference"], abs=1.0)
+    assert row["arrangements_adjusted"] == 500
+    with pytest.raises(DatasetError, match="agee"):
+        compare(sessions, covariates=["agee"])

@@ -9,6 +9,7 @@ from petfmri.statistics.baseline import errors_in_variables, oldham
 from petfmri.statistics.covariates import change_covariates
 from petfmri.statistics.families import Wanted
 from petfmri.statistics.influence import leave_one_out, most_influential
+from petfmri.statistics.mean_beside import mean_beside
 from petfmri.statistics.prepost import compare
 from petfmri.statistics.retest import Retest, beyond_retest, retest_columns
 
@@ -87,13 +88,45 @@ def test_wrong_covariates_are_told_at_once(rng):
     assert "Did you mean 'age'" in str(error.value) and "or two groups" in str(error.value)
 
 
+def test_groups_are_coded_alike_in_both_sessions(rng):
+    sessions = sessions_of(6, rng)
+    sessions["drug"] = ["A", "B", "A", "B", "B", "B", "B", "B", "A", "B", "B", "B"]
+    found = change_covariates(["drug"], sessions).values["drug"]
+    assert found.tolist() == [1, 1, 0, 0, 1, 0]
+
+
+def test_rows_names_are_no_covariates(rng):
+    with pytest.raises(DatasetError, match="no such covariate"):
+        change_covariates(["participant_id"], sessions_of(6, rng))
+
+
+def test_few_persons_beside_many_covariates_pass_no_more_often(rng):
+    p = np.array(
+        [mean_beside(rng.normal(size=(11, 1)), rng.normal(size=(11, 4))).p[0] for _ in range(1000)]
+    )
+    assert np.mean(p <= 0.05) == pytest.approx(0.045, abs=0.02)
+    assert mean_beside(rng.normal(size=(11, 1)), rng.normal(size=(11, 6))).arrangements == 32
+
+
+def test_the_mean_beside_covariates_is_the_intercept_of_the_regression(rng):
+    y, z = rng.normal(size=(12, 3)) + 1, rng.normal(size=(12, 2))
+    design = np.column_stack([np.ones(12), z])
+    beta, *_ = np.linalg.lstsq(design, y, rcond=None)
+    rest = y - design @ beta
+    se = np.sqrt((rest**2).sum(axis=0) / 9 * np.linalg.inv(design.T @ design)[0, 0])
+    found = mean_beside(y, z)
+    np.testing.assert_allclose(found.estimate, beta[0])
+    np.testing.assert_allclose(found.t, beta[0] / se)
+    assert found.df == 9
+
+
 # -------------------------------------------------------------------------- test-retest noise
 
 
 def test_a_mean_within_the_drift_of_rescanning_does_not_exceed_it():
     noise = Retest(-2.0, 8.0, 16, "")
-    changes = np.column_stack([np.full(16, -7.0), np.full(16, -8.0)])
-    exceeds, beyond = beyond_retest(changes, noise)  # limit 1.96 * 8 * sqrt(2/16) = 5.54
+    changes = np.column_stack([np.full(16, -7.9), np.full(16, -8.2)])
+    exceeds, beyond = beyond_retest(changes, noise)  # limit 2.131 * 8 * sqrt(2/16) = 6.03
     assert exceeds.tolist() == [False, True] and beyond.tolist() == [0, 0]
 
 
@@ -101,7 +134,7 @@ def test_rescanned_persons_rarely_exceed_their_own_noise(rng):
     exceeding = []
     for _ in range(1000):
         reference = rng.normal(1, 8, 17)
-        noise = Retest(reference.mean(), 8.0, 17, "")
+        noise = Retest(reference.mean(), reference.std(ddof=1), 17, "")
         exceeding.append(beyond_retest(rng.normal(1, 8, (11, 1)), noise)[0][0])
     assert np.mean(exceeding) == pytest.approx(0.05, abs=0.02)
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from petfmri.commands.compare_arms import compare_parallel
 from petfmri.commands.compare_edges import read_matrices
-from petfmri.commands.compare_extras import write_extras
+from petfmri.commands.compare_extras import forget, misnamed_retest, write_extras
 from petfmri.commands.compare_levels import Levels, level_sections, levels_of
 from petfmri.commands.connections import ConnectionChanges, compare_connections
 from petfmri.commands.context import (
@@ -114,6 +114,7 @@ def compare(study: Study) -> Comparison | ArmComparison | CrossoverComparison:
     regions, sessions = tables_of(study)
     labels, rois = sorted(set(regions["network"].dropna())), list(study.regions_of_interest)
     unequal = incomparable(sessions, str(group_folder(study) / "sessions.tsv"))
+    unequal += misnamed_retest(study, sessions)
     if unequal:
         raise DatasetError.of(unequal)
     symptom = study.symptoms.score if study.symptoms else None
@@ -151,6 +152,7 @@ def compare(study: Study) -> Comparison | ArmComparison | CrossoverComparison:
         seed=study.inference.seed,
     )
     folder = group_folder(study, "compare")
+    forget(folder)
     write_table(result.comparisons, folder / "comparisons.tsv", COMPARISON_COLUMNS)
     write_table(result.changes, folder / "changes.tsv", COMPARISON_COLUMNS)
     if not result.couplings.empty:

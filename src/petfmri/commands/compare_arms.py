@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from petfmri.commands.compare_extras import write_if_any
+from petfmri.commands.compare_extras import forget, write_if_any
 from petfmri.commands.context import group_folder, resolved, rois_of
 from petfmri.commands.overview import write_overview
 from petfmri.config import Study
@@ -40,6 +40,8 @@ ARM_COLUMNS = {
     },
     "p_adjusted": {"Description": "Its two-sided permutation p (Freedman-Lane)"},
     "p_fwe_adjusted": {"Description": "Its family-wise p"},
+    "p_smallest_adjusted": {"Description": "The smallest p that its random orders allow"},
+    "arrangements_adjusted": {"Description": "Random orders evaluated for it"},
 }
 
 
@@ -73,15 +75,29 @@ def compare_parallel(
     from petfmri.reports.arms_page import arms_page, arms_verdict
 
     folder, arms = group_folder(study, "compare"), (study.arms.active, study.arms.control)
+    forget(folder)
+    notes = [*result.notes, *_unused(study)]
     write_if_any(result.comparisons, folder / "comparisons.tsv", ARM_COLUMNS)
     write_if_any(result.changes, folder / "changes.tsv", ARM_COLUMNS)
     write_if_any(result.baseline, folder / "baseline_groups.tsv", ARM_COLUMNS)
-    write_text("\n".join(result.notes) + "\n", folder / "notes.txt")
+    write_text("\n".join(notes) + "\n", folder / "notes.txt")
     write_text(resolved(study), folder / "study.yaml")
     tables = (result.comparisons, result.changes, result.baseline)
-    page = arms_page(*tables, study=study.name, notes=result.notes, arms=arms)
+    page = arms_page(*tables, study=study.name, notes=notes, arms=arms)
     page.save(folder / "compare.html")
     verdict = arms_verdict(result.comparisons, result.baseline, arms)
     write_text(verdict + "\n", folder / "verdict.txt")
     write_overview(study)
     return result
+
+
+def _unused(study: Study) -> list[str]:
+    """Say which settings and levels serve other designs."""
+    notes = ["Edges and voxels are not compared between arms."]
+    if study.test_retest or study.baseline_dependence != "oldham":
+        notes.append(
+            "test_retest and baseline_dependence serve comparisons of before and after; between arms "
+            "the control arm shows what rescanning gives, and the adjusted difference allows for the "
+            "baseline."
+        )
+    return notes

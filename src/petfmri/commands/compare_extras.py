@@ -8,7 +8,10 @@ import pandas as pd
 
 from petfmri.commands.context import atlas_of, group_folder
 from petfmri.config import Study
+from petfmri.config.pet import OUTCOMES
+from petfmri.errors import Problem
 from petfmri.networks.registry import NODAL
+from petfmri.statistics.pairing import did_you_mean
 from petfmri.statistics.prepost import Comparison
 from petfmri.statistics.spatial_tables import cortex, spatial_rows
 from petfmri.study.files import write_table
@@ -52,6 +55,30 @@ SPATIAL_COLUMNS = {
     "p_smallest": {"Description": "Smallest p that the number of surrogates allows"},
     "surrogates": {"Description": "Surrogate maps, the observed one included"},
 }
+
+
+WRITTEN = (
+    *("comparisons", "changes", "couplings", "symptoms", "adjusted", "influence", "baseline"),
+    *("spatial", "baseline_groups", "parcels", "connections", "edges", "components", "differences"),
+)
+"""Tables of any design."""
+
+
+def forget(folder: Path) -> None:
+    """Remove the tables of an earlier call, of this design or another."""
+    for name in WRITTEN:
+        (folder / f"{name}.tsv").unlink(missing_ok=True)
+        (folder / f"{name}.json").unlink(missing_ok=True)
+
+
+def misnamed_retest(study: Study, sessions: pd.DataFrame) -> list[Problem]:
+    """Find test-retest noise of what is no outcome."""
+    known = {study.pet.outcome, *OUTCOMES, *map(str, sessions.columns)}
+    return [
+        Problem(f"test_retest: {name}", "no such outcome", "a measure", did_you_mean(name, known))
+        for name in study.test_retest
+        if name.partition(":")[0].removesuffix("_grey") not in known
+    ]
 
 
 def write_extras(

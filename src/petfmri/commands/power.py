@@ -11,6 +11,7 @@ import pandas as pd
 from petfmri.commands.context import group_folder, resolved
 from petfmri.commands.retest import declared_retest
 from petfmri.config import Study, load_study
+from petfmri.errors import ConfigError
 from petfmri.networks.registry import METRICS
 from petfmri.statistics.effects import percent_change
 from petfmri.statistics.power import Spread, coupling_power_table, power_table
@@ -49,16 +50,34 @@ COUPLING_COLUMNS = {
 def main(arguments: argparse.Namespace) -> int:
     """Plan the study of `arguments.study`."""
     study = load_study(arguments.study)
-    table, couplings = power(study)
+    table, couplings, unknown = power(study)
     for sentence in sentences(table, couplings):
         print(sentence)
+    if unknown:
+        print(
+            f"No spread is known of {', '.join(unknown)}: state it in test_retest, call `petfmri "
+            "networks` (halves of a session) or `petfmri compare` on first data."
+        )
     print(f"Written to {group_folder(study, 'power')}: power.tsv, couplings.tsv")
     return 0
 
 
-def power(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Make the tables, and write ``group/power``."""
-    plan, spreads = study.power, spreads_of(study)
+def power(study: Study) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Make the tables, and write ``group/power``; return also what has no known spread.
+
+    Raises
+    ------
+    ConfigError
+        If no spread is known.
+    """
+    plan, (spreads, unknown) = study.power, spreads_of(study)
+    if not spreads:
+        raise ConfigError(
+            "test_retest",
+            f"nothing on {', '.join(unknown)}",
+            "how much an outcome varies where nothing is done",
+            "state it in test_retest, or call `petfmri compare` on first data",
+        )
     parts = []
     for unit in ("%", "of the measure"):
         some = [spread for spread in spreads if spread.unit == unit]
@@ -72,11 +91,21 @@ def power(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     write_table(table, folder / "power.tsv", POWER_COLUMNS)
     write_table(couplings, folder / "couplings.tsv", COUPLING_COLUMNS)
     write_text(resolved(study), folder / "study.yaml")
-    return table, couplings
+    return table, couplings, unknown
 
 
-def spreads_of(study: Study) -> list[Spread]:
-    """Find how much each outcome varies: declared or published, else observed, else simulated."""
+def spreads_of(study: Study) -> tuple[list[Spread], list[str]]:
+    """Find how much each outcome varies: declared or published, else observed, else simulated.
+
+    Connectivity is not simulated: the simulator knows how it differs between people and how it is
+    sampled in a scan, but not how it wanders from day to day, which is most of its noise.
+
+    Returns
+    -------
+    spreads : list of Spread
+    unknown : list of str
+        Outcomes of which no spread is known.
+    """
     wanted = [f"{study.pet.outcome}:{roi}" for roi in study.regions_of_interest]
     wanted += [metric.name for metric in METRICS]
     if study.primary:
@@ -98,7 +127,8 @@ def spreads_of(study: Study) -> list[Spread]:
         else:
             simulated = simulated or _simulated(study)
             found += [simulated[outcome]] if outcome in simulated else []
-    return found
+    known = {spread.outcome for spread in found}
+    return found, [outcome for outcome in dict.fromkeys(wanted) if outcome not in known]
 
 
 def _observed(study: Study) -> dict[str, Spread]:
@@ -119,11 +149,10 @@ def _simulated(study: Study) -> dict[str, Spread]:
     from petfmri.statistics.prepost import compare
 
     regions, sessions = simulate_tables(SIMULATED, Effects.none(), seed=study.simulation.seed)
-    metrics = [metric.name for metric in METRICS if metric.name in sessions]
     result = compare(
         regions,
         sessions,
-        Wanted(None, networks=metrics),
+        Wanted(None),
         rois=rois_of(study, sorted(set(regions["region"]))),
         permutations=100,
     )
@@ -160,7 +189,12 @@ def sentences(table: pd.DataFrame, couplings: pd.DataFrame) -> list[str]:
         seen = rows[rows["question"] == "detectable"]
         needed = rows[rows["question"] == "needed"]
         text = f"{outcome} (SD {first['sd']:.3g}{unit}; {first['source']}): "
-        text += ", ".join(f"n = {row.n} sees {row.effect:.3g}{unit}" for row in seen.itertuples())
+        text += ", ".join(
+            f"n = {row.n} sees {row.effect:.3g}{unit}"
+            if row.effect == row.effect
+            else f"n = {row.n} is too few for its exact tests"
+            for row in seen.itertuples()
+        )
         for row in needed.itertuples():
             people = "more than 10,000" if pd.isna(row.n) else row.n
             text += f"; {row.effect:g}{unit} needs {people}"

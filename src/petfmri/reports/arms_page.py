@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from petfmri.reports import figures
-from petfmri.reports.compare_page import DETAILED, FAMILIES, short_name
+from petfmri.reports.compare_page import DETAILED, FAMILIES, judged, short_name
 from petfmri.reports.page import Page, number
 
 CHANGE = {
@@ -105,14 +105,17 @@ def arms_verdict(comparisons: pd.DataFrame, baseline: pd.DataFrame, arms: tuple[
     table = comparisons if of_change else baseline
     primary = table[table["family"] == "primary"]
     row = (table if primary.empty else primary).iloc[0]
-    what = "changed by" if of_change else "was higher by"
-    found = "more than chance explains" if row["p"] <= 0.05 else "no more than chance explains"
-    size = (
-        f"{number(row['difference'])} {'more ' if of_change else ''}in {arms[0]} than in {arms[1]}"
-    )
+    up = row["difference"] > 0
+    what = f"{'rose' if up else 'fell'}" if of_change else f"was {'higher' if up else 'lower'}"
+    found = judged(row["p"], row["p_smallest"])
+    size = f"in {arms[0]} against {arms[1]} by {number(abs(row['difference']))}"
     interval = f"Hedges g {number(row['g'])} [{number(row['g_low'])}, {number(row['g_high'])}]"
     adjusted = row.get("p_adjusted", np.nan)
-    beside = f"; adjusted for the baseline p = {number(adjusted)}" if adjusted == adjusted else ""
+    beside = (
+        f"; adjusted for {row['adjusted_for']} p = {number(adjusted)}"
+        if adjusted == adjusted
+        else ""
+    )
     return (
         f"{short_name(row['outcome'])} {what} {size}, {found}: p = {number(row['p'])}, {interval}, "
         f"n = {row['n_active']} and {row['n_control']}{beside}."

@@ -154,13 +154,26 @@ def verdict(comparisons: pd.DataFrame) -> str:
     direction = "rose" if change > 0 else "fell"
     # A mean of percentages can be undefined, or point elsewhere than the mean change.
     size = f"{number(abs(percent))} %" if percent * change > 0 else number(abs(change))
-    found = "more than chance explains" if primary["p"] <= 0.05 else "no more than chance explains"
+    found = judged(primary["p"], primary["p_smallest"])
     moved = f"{direction} by {size}" if change else "did not change"
     return (
         f"{short_name(primary['outcome'])} {moved} on average "
         f"({primary['n_rise']} of {primary['n']} persons rose), {found}: p = {number(primary['p'])}, "
         f"Hedges g {number(primary['g'])} [{number(primary['g_low'])}, {number(primary['g_high'])}]."
     )
+
+
+def judged(p: float, smallest: float) -> str:
+    """Say what a p means, and where it could not have been small.
+
+    Examples
+    --------
+    >>> judged(0.01, 0.001), judged(0.25, 0.25)
+    ('more than chance explains', 'which so few persons cannot tell from chance (smallest attainable p 0.250)')
+    """
+    if smallest >= 0.05:
+        return f"which so few persons cannot tell from chance (smallest attainable p {number(smallest)})"
+    return "more than chance explains" if p <= 0.05 else "no more than chance explains"
 
 
 def _tally(rows: pd.DataFrame) -> str:

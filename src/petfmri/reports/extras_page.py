@@ -53,8 +53,10 @@ def extras_sections(
     if not baseline.empty:
         page.section("Does the change depend on where people started?").text(
             "Oldham's correlation of change and average, or the slope on the true baseline where a "
-            "reliability was stated. Negative: who started low gained more. The correlation of change "
-            "with baseline is not shown: noise alone makes it negative."
+            "reliability was stated. Negative: who started low gained more. Oldham's is zero where the "
+            "spread between persons is the same before and after; persons who respond differently for "
+            "other reasons widen the spread and push it up. The correlation of change with baseline is "
+            "not shown: noise alone makes it negative."
         ).table(baseline, caption="Dependence on the baseline, uncorrected p", names=BASELINE)
     if not spatial.empty:
         page.section("Do the same regions change?").text(

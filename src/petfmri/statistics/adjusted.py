@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 
 from petfmri.errors import StatisticsError
-from petfmri.statistics.arrangements import sign_patterns
 from petfmri.statistics.covariates import Covariates
+from petfmri.statistics.mean_beside import mean_beside
 from petfmri.statistics.pairing import CompleteCases, Paired
-from petfmri.statistics.permutation import permutation_test
 from petfmri.typing import FloatArray
 
 TOO_MANY = 5
@@ -25,7 +24,7 @@ def adjusted_rows(
     permutations: int = 10_000,
     seed: int = 1,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Test the mean change of each outcome at the zero of the covariates (Freedman-Lane).
+    """Test the mean change of each outcome at the zero of the covariates (see `mean_beside`).
 
     Parameters
     ----------
@@ -52,7 +51,9 @@ def adjusted_rows(
     if own is not None:
         kept = kept & np.isfinite(own).all(axis=1)
         own = own[kept]
-    z, notes = _varying(shared[kept])
+    shared = shared[kept]
+    shared = shared - shared[list(covariates.centred)].mean().reindex(shared.columns).fillna(0.0)
+    z, notes = _varying(shared)
     if not kept.all():
         lost = [person for person, stays in zip(case.persons, kept) if not stays]
         notes.append(f"No adjusted value, because a covariate is missing: {', '.join(lost)}.")
@@ -65,13 +66,15 @@ def adjusted_rows(
             f"{len(change)} persons for {len(names)} covariates: fewer than {TOO_MANY} persons for "
             "each make adjusted values unsteady."
         )
+    smallest = 2.0 ** (1 - len(change) + len(names))
+    if smallest >= 0.05:
+        notes.append(
+            f"Beside {len(names)} covariates {len(change)} persons allow no adjusted p below "
+            f"{min(smallest, 1):.2g}: nothing adjusted can pass."
+        )
     try:
-        found = permutation_test(
-            change,
-            np.ones(len(change)),
-            nuisance=z.to_numpy(float),
-            own=own,
-            arrangements=sign_patterns(len(change), permutations=permutations, seed=seed),
+        found = mean_beside(
+            change, z.to_numpy(float), own=own, permutations=permutations, seed=seed
         )
     except StatisticsError as error:
         what = ", ".join(case.outcomes[:3]) + (" and others" if len(case.outcomes) > 3 else "")

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from petfmri.errors import InputError, StatisticsError
-from petfmri.statistics import caveats
+from petfmri.statistics import arms_notes, caveats
 from petfmri.statistics.arrangements import regroupings
 from petfmri.statistics.covariates import Covariates, change_covariates
 from petfmri.statistics.effects import percent_change
 from petfmri.statistics.families import OF_ONE, Wanted, families
-from petfmri.statistics.groups import MIN_GROUP, check_groups, group_rows
+from petfmri.statistics.groups import MIN_GROUP, check_groups, group_rows, stratum_means
 from petfmri.statistics.pairing import (
     CompleteCases,
     Paired,
@@ -114,10 +114,15 @@ def compare_arms(
             regions, sessions, rois=rois, measures=wanted.measures, metrics=metrics
         )
         adjusting = change_covariates(covariates, paired.sessions)
-        notes = [*_design(paired, method), *notes, *paired.notes, *adjusting.notes]
+        notes = [
+            *arms_notes.design(_arm_of(paired.sessions), active, control),
+            *notes,
+            *paired.notes,
+            *adjusting.notes,
+        ]
         table, changes, told = _in_change(paired, wanted, adjusting, method)
         notes += told
-    baseline, told = _at_baseline(regions, sessions, wanted, rois, metrics, method)
+    baseline, told = _at_baseline(regions, sessions, wanted, rois, metrics, covariates, method)
     notes += once + told
     if table.empty and baseline.empty:
         raise StatisticsError(
@@ -126,7 +131,7 @@ def compare_arms(
             f"at least {MIN_GROUP} persons with values in each arm",
             "check the tables: " + " ".join(notes),
         )
-    notes += _inference(baseline if table.empty else table, method)
+    notes += arms_notes.inference(baseline if table.empty else table, strata, seed)
     return ArmComparison(table, changes, baseline, tuple(notes))
 
 
@@ -140,7 +145,8 @@ def _in_change(
         rows, told = _test(case, case.post - case.pre, paired.sessions, family, label, method)
         notes += told
         if rows is not None:
-            rows, told = _adjusted(case, paired.sessions, covariates, rows, method)
+            values = case.post - case.pre, case.pre
+            rows, told = _adjusted(case, *values, paired.sessions, covariates, rows, method)
             notes += [note for note in told if note not in notes]
             tables.append(rows)
             changes.append(_changes(case, list(rows["outcome"]), _arm_of(paired.sessions)))
@@ -242,13 +248,20 @@ def _test(
 
 def _adjusted(
     case: CompleteCases,
+    values: FloatArray,
+    own: FloatArray | None,
     sessions: pd.DataFrame,
     covariates: Covariates,
     rows: pd.DataFrame,
     method: _Method,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Add the difference adjusted for the outcome's own baseline and the covariates."""
-    where = [case.outcomes.index(name) for name in rows["outcome"]]
+    """Add the difference adjusted for the outcome's own baseline, if given, and the covariates."""
+    where = [
+        case.outcomes.index(name)
+        for name in rows["outcome"]
+        if own is None or np.ptp(own[:, case.outcomes.index(name)]) > 0
+    ]
+    outcomes = [case.outcomes[j] for j in where]
     table = covariates.values.reindex(case.persons)
     kept = table.notna().all(axis=1).to_numpy()
     lost = [person for person, stays in zip(case.persons, kept) if not stays]
@@ -258,33 +271,42 @@ def _adjusted(
     table = table[kept]
     table = table.loc[:, (table != table.iloc[0]).any()] if len(table) else table
     active = _is_active(case.persons, sessions, method)[kept]
-    strata = _strata(case.persons, sessions, method)
+    strata = _strata([p for p, stays in zip(case.persons, kept) if stays], sessions, method)
     try:
         check_groups(active)
         found = permutation_test(
-            (case.post - case.pre)[kept][:, where],
+            values[kept][:, where],
             active.astype(float),
-            nuisance=np.column_stack([np.ones(len(active)), table.to_numpy(float)]),
-            own=case.pre[kept][:, where],
+            nuisance=np.column_stack([stratum_means(strata, len(active)), table.to_numpy(float)]),
+            own=None if own is None else own[kept][:, where],
             arrangements=regroupings(
                 active.tolist(),
                 permutations=method.permutations,
                 seed=method.seed,
-                strata=None if strata is None else [s for s, stays in zip(strata, kept) if stays],
+                strata=strata,
                 adjusted=True,
             ),
         )
     except StatisticsError as error:
+        found_there = error.problems[0].found
         return rows, [
             *notes,
-            f"No adjusted test of {rows['outcome'].iloc[0]} and its family: {error}",
+            f"No adjusted test of {rows['outcome'].iloc[0]} and its family: {found_there}.",
         ]
-    return rows.assign(
-        adjusted_for=", ".join(["baseline", *map(str, table.columns)]),
-        difference_adjusted=found.estimate,
-        p_adjusted=found.p,
-        p_fwe_adjusted=np.where(rows["family"].isin(OF_ONE), np.nan, found.p_fwe),
-    ), notes
+    added = pd.DataFrame(
+        {
+            "outcome": outcomes,
+            "adjusted_for": ", ".join(
+                [*(["baseline"] * (own is not None)), *map(str, table.columns)]
+            ),
+            "difference_adjusted": found.estimate,
+            "p_adjusted": found.p,
+            "p_fwe_adjusted": np.nan if rows["family"].iloc[0] in OF_ONE else found.p_fwe,
+            "p_smallest_adjusted": found.p_smallest,
+            "arrangements_adjusted": found.arrangements,
+        }
+    )
+    return rows.merge(added, on="outcome", how="left"), notes
 
 
 def _at_baseline(
@@ -293,21 +315,27 @@ def _at_baseline(
     wanted: Wanted,
     rois: Mapping[str, Sequence[str]] | None,
     metrics: Sequence[str],
+    covariates: Sequence[str],
     method: _Method,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Compare the groups before, with everybody who has that session."""
     before = sessions[sessions["role"] == "pre"]
     both = pd.concat([before, before.assign(role="post")])  # each stands for a pair of itself
     paired = pair_outcomes(regions, both, rois=rois, measures=wanted.measures, metrics=metrics)
-    tables, notes = [], []
+    tables: list[pd.DataFrame] = []
+    notes: list[str] = []
+    adjusting = change_covariates(covariates, both)
     for (family, label), outcomes in families(paired, wanted).items():
         case = complete_cases(paired, outcomes)
         try:
             rows, told = _test(case, case.pre, before, family, f"{label} at baseline", method)
         except StatisticsError as error:
             rows, told = None, [f"No test of {label} at baseline: {error.problems[0].found}."]
-        notes += told
+        notes += [note.replace("in both sessions", "before") for note in told]
         if rows is not None:
+            if covariates:
+                rows, told = _adjusted(case, case.pre, None, before, adjusting, rows, method)
+                notes += [note for note in told if note not in notes]
             tables.append(rows)
     return _described(tables, paired), notes
 
@@ -320,8 +348,17 @@ def _is_active(persons: Sequence[str], sessions: pd.DataFrame, method: _Method) 
 def _strata(persons: Sequence[str], sessions: pd.DataFrame, method: _Method) -> list[object] | None:
     if method.strata is None:
         return None
-    known = sessions.drop_duplicates("participant_id").set_index("participant_id")
-    return list(known[method.strata].reindex(list(persons)).astype(str))
+    known = sessions.dropna(subset=[method.strata]).drop_duplicates("participant_id")
+    found = known.set_index("participant_id")[method.strata].reindex(list(persons))
+    if found.isna().any():
+        lacking = ", ".join(map(str, found.index[found.isna()]))
+        raise InputError(
+            f"sessions: {method.strata}",
+            f"nothing for {lacking}",
+            "the stratum of everybody",
+            "add it, or compare without strata",
+        )
+    return list(found.astype(str))
 
 
 def _changes(case: CompleteCases, outcomes: Sequence[str], arms: pd.Series[str]) -> pd.DataFrame:
@@ -347,35 +384,3 @@ def _described(tables: Sequence[pd.DataFrame], paired: Paired) -> pd.DataFrame:
     about = paired.outcomes.loc[table["outcome"], ["measure", "region", "network"]]
     front = pd.concat([table[["outcome"]], about.reset_index(drop=True)], axis=1)
     return pd.concat([front, table.drop(columns="outcome")], axis=1)
-
-
-def _design(paired: Paired, method: _Method) -> list[str]:
-    arms = _arm_of(paired.sessions)
-    sizes = {name: int((arms == name).sum()) for name in (method.active, method.control)}
-    counted = " and ".join(f"{n} in {name}" for name, n in sizes.items())
-    return [
-        f"{counted} have a session before and one after. The difference is the change in "
-        f"{method.active} minus the change in {method.control}.",
-        "It is an effect of what distinguishes the arms only if persons were allocated at random; "
-        "between groups such as patients and controls it is a difference, whatever its cause.",
-    ]
-
-
-def _inference(table: pd.DataFrame, method: _Method) -> list[str]:
-    first = table.iloc[0]
-    how = "all" if first["exact"] else "random"
-    within = f" within {method.strata}" if method.strata else ""
-    return [
-        f"p comes from {how} {first['arrangements']:,} assignments of persons to the arms{within}"
-        + ("" if first["exact"] else f" (seed {method.seed})")
-        + f": the smallest attainable two-sided p is {first['p_smallest']:.2g}. p_fwe is corrected "
-        "over the outcomes of one family by the largest |t|; families are not corrected against "
-        f"one another. {len(table)} outcomes were tested.",
-        "g is Hedges' g between groups, of the changes or of the values at baseline. It is not "
-        "comparable with a g of paired changes.",
-        f"With {first['n_active']} and {first['n_control']} persons a difference of "
-        f"{first['detectable_g']:.2f} SD between persons is seen with 80 % power; smaller ones may "
-        "exist and stay unseen: a large p is not evidence of no difference.",
-        "Adjusted differences are those of persons with the same baseline and covariates (analysis "
-        "of covariance): sound with allocation at random, misleading where groups differ before.",
-    ]

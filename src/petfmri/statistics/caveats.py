@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from petfmri.errors import StatisticsError
-from petfmri.statistics.pairing import CompleteCases, Paired
+from petfmri.statistics.pairing import CompleteCases, Paired, numbers
 from petfmri.statistics.permutation import sign_flip
 
 FLOW = (
@@ -40,7 +40,8 @@ def design(paired: Paired, covariates: Sequence[str] = ()) -> list[str]:
             "dose. Every number here is a change between two sessions, whatever its cause."
         )
     post = paired.sessions[paired.sessions["role"] == "post"]
-    days = _present(post, "days_since_dose").astype(float)
+    days = _present(post, "days_since_dose")
+    days = numbers(days.to_frame(), "sessions").iloc[:, 0] if len(days) else days
     if len(days) and days.min() < days.max():
         notes.append(
             f"The post session was {days.min():g} to {days.max():g} days after the dose; "
@@ -166,6 +167,8 @@ def _attainable(n: int, row: pd.Series, seed: int) -> str:
 def _motion(sessions: pd.DataFrame, covariates: Sequence[str]) -> list[str]:
     if "mean_fd" not in sessions:
         return []
+    told = numbers(sessions[["mean_fd"]], "sessions")
+    sessions = sessions.assign(mean_fd=told["mean_fd"])
     fd = pd.DataFrame(
         {
             role: sessions[sessions["role"] == role].set_index("participant_id")["mean_fd"]

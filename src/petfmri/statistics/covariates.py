@@ -10,6 +10,9 @@ import pandas as pd
 from petfmri.errors import DatasetError, Problem
 from petfmri.statistics.pairing import did_you_mean
 
+KEYS = ("participant_id", "session_id", "role", "region", "network", "hemisphere", "structure")
+"""Columns that name rows."""
+
 
 @dataclass(frozen=True)
 class Covariates:
@@ -23,11 +26,14 @@ class Covariates:
         Regional measures that adjust the same region's change, such as r1.
     notes : tuple of str
         What each one is, in sentences.
+    centred : tuple of str
+        Those that do not differ between sessions: to be centred over the persons of a test.
     """
 
     values: pd.DataFrame
     own: tuple[str, ...]
     notes: tuple[str, ...]
+    centred: tuple[str, ...] = ()
 
 
 def change_covariates(
@@ -58,7 +64,8 @@ def change_covariates(
         Names all unknown columns and values that are no numbers at once.
     """
     problems: list[Problem] = []
-    columns, notes = {}, []
+    columns, notes, centred = {}, [], []
+    names = list(dict.fromkeys(names))
     own = tuple(name for name in names if name in regional and name not in sessions)
     by_role = {
         role: sessions[sessions["role"] == role].set_index("participant_id")
@@ -69,18 +76,21 @@ def change_covariates(
         if name in own:
             notes.append(f"The change of {name} in the same region is a covariate of each region.")
             continue
-        if name not in sessions:
-            known = [*map(str, sessions.columns), *regional]
+        if name not in sessions or name in KEYS:
+            known = [str(column) for column in (*sessions, *regional) if column not in KEYS]
             problems.append(
                 Problem(
                     f"covariates: {name}",
-                    "no such column",
-                    "one of the tables",
+                    "no such covariate",
+                    "a column of numbers or two groups of the tables",
                     did_you_mean(name, known),
                 )
             )
             continue
-        pre, post = (_numbers(by_role[role][name].reindex(people)) for role in ("pre", "post"))
+        levels = sorted(sessions[name].dropna().astype(str).unique())
+        pre, post = (
+            _numbers(by_role[role][name].reindex(people), levels) for role in ("pre", "post")
+        )
         if pre is None or post is None:
             problems.append(
                 Problem(
@@ -100,7 +110,15 @@ def change_covariates(
         else:
             value = post.fillna(pre)
             columns[name] = value - value.mean()
-            notes.append(f"{name} is a covariate, centred at its mean of {value.mean():.3g}.")
+            centred.append(name)
+            notes.append(f"{name} is a covariate, centred at its mean (of all {value.mean():.3g}).")
+    unusable = [name for name in own if name in KEYS]
+    problems += [
+        Problem(
+            f"covariates: {name}", "a column that names rows", "a column of numbers", "correct it"
+        )
+        for name in unusable
+    ]
     if len(own) > 1:
         problems.append(
             Problem(
@@ -109,19 +127,18 @@ def change_covariates(
         )
     if problems:
         raise DatasetError.of(problems)
-    return Covariates(pd.DataFrame(columns, index=people), own, tuple(notes))
+    return Covariates(pd.DataFrame(columns, index=people), own, tuple(notes), tuple(centred))
 
 
-def _numbers(column: pd.Series[float]) -> pd.Series[float] | None:
-    """Read numbers, or two groups as 0 and 1 in alphabetical order."""
+def _numbers(column: pd.Series[float], levels: Sequence[str]) -> pd.Series[float] | None:
+    """Read numbers, or two groups as 0 and 1 in the order of all their levels."""
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
     if (numbers.notna() == column.notna()).all():
         return numbers
-    groups = sorted(column.dropna().astype(str).unique())
-    if len(groups) > 2:
+    if len(levels) > 2:
         return None
     coded = column.astype(object).map(
-        lambda value: float(groups.index(str(value))), na_action="ignore"
+        lambda value: float(levels.index(str(value))), na_action="ignore"
     )
     return pd.to_numeric(coded).astype(float)
 

@@ -52,11 +52,18 @@ def group_g(
         (one.var(axis=0, ddof=1) * (len(one) - 1) + other.var(axis=0, ddof=1) * (len(other) - 1))
         / df
     )
-    d = (one.mean(axis=0) - other.mean(axis=0)) / pooled
-    root, tail = np.sqrt(len(one) * len(other) / len(values)), (1 - confidence) / 2
-    low = special.nctdtrinc(df, 1 - tail, d * root) / root
-    high = special.nctdtrinc(df, tail, d * root) / root
-    return small_sample_correction(df) * d, low, high
+    root = float(np.sqrt(len(one) * len(other) / len(values)))
+    t = (one.mean(axis=0) - other.mean(axis=0)) / pooled * root
+    return _g_of_t(t, df, root, confidence)
+
+
+def _g_of_t(
+    t: FloatArray, df: int, root: float, confidence: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    tail = (1 - confidence) / 2
+    low = special.nctdtrinc(df, 1 - tail, t) / root
+    high = special.nctdtrinc(df, tail, t) / root
+    return small_sample_correction(df) * t / root, low, high
 
 
 def detectable_difference(
@@ -69,10 +76,27 @@ def detectable_difference(
     >>> round(detectable_difference(17, 17), 2)
     0.99
     """
-    df = n_active + n_control - 2
+    root = float(np.sqrt(n_active * n_control / (n_active + n_control)))
+    return _detectable(n_active + n_control - 2, root, power, alpha)
+
+
+def _detectable(df: int, root: float, power: float, alpha: float) -> float:
     critical = -special.stdtrit(df, alpha / 2)
-    root = np.sqrt(n_active * n_control / (n_active + n_control))
     return float(special.nctdtrinc(df, 1 - power, critical) / root)
+
+
+def stratum_means(strata: Sequence[object] | None, n: int) -> FloatArray:
+    """Columns that take out the mean of each stratum, or of everybody where there are none.
+
+    Examples
+    --------
+    >>> stratum_means(["a", "b", "a"], 3).tolist()
+    [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]
+    """
+    if strata is None:
+        return np.ones((n, 1))
+    labels = np.asarray([str(one) for one in strata])
+    return np.asarray(labels[:, None] == np.unique(labels)[None], dtype=float)
 
 
 def group_rows(
@@ -96,7 +120,7 @@ def group_rows(
     alone : bool
         Whether the outcomes are not corrected for one another.
     strata : sequence of length n_persons, optional
-        As `regroupings`.
+        As `regroupings`; the difference is then that within strata.
     permutations, seed : int
 
     Returns
@@ -113,15 +137,18 @@ def group_rows(
     from scipy import stats  # here, because it is slow to import
 
     n_active, n_control = check_groups(active)
-    g, low, high = group_g(values, active)
+    nuisance = stratum_means(strata, len(values))
     found = permutation_test(
         values,
         active.astype(float),
-        nuisance=np.ones((len(values), 1)),
+        nuisance=nuisance,
         arrangements=regroupings(
             active.tolist(), permutations=permutations, seed=seed, strata=strata
         ),
     )
+    outside = active - nuisance @ np.linalg.lstsq(nuisance, active.astype(float), rcond=None)[0]
+    root = float(np.linalg.norm(outside))
+    g, low, high = _g_of_t(found.t, found.df, root, 0.95)
     return pd.DataFrame(
         {
             "outcome": outcomes,
@@ -140,7 +167,7 @@ def group_rows(
             "p_smallest": found.p_smallest,
             "arrangements": found.arrangements,
             "exact": found.exact,
-            "detectable_g": detectable_difference(n_active, n_control),
+            "detectable_g": _detectable(found.df, root, 0.8, 0.05),
         }
     )
 

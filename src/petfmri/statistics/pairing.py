@@ -115,7 +115,7 @@ def pair_outcomes(
             {"kind": "session", "measure": list(metrics), "region": None, "network": None},
             index=pd.Index(metrics),
         )
-        values = _numbers(paired.set_index([PERSON, ROLE])[list(metrics)], "sessions")
+        values = numbers(paired.set_index([PERSON, ROLE])[list(metrics)], "sessions")
         outcomes.append(described)
         pre.append(values[values.index.get_level_values(ROLE) == "pre"].droplevel(ROLE))
         post.append(values[values.index.get_level_values(ROLE) == "post"].droplevel(ROLE))
@@ -258,8 +258,8 @@ def _by_role(rows: pd.DataFrame, measure: str) -> dict[str, pd.DataFrame]:
             "one row per region and session",
             "remove the copies",
         )
-    numbers = _numbers(rows.set_index([PERSON, SESSION, "region"])[[measure]], "regions")
-    rows = rows.assign(**{measure: numbers[measure].to_numpy()})
+    read = numbers(rows.set_index([PERSON, SESSION, "region"])[[measure]], "regions")
+    rows = rows.assign(**{measure: read[measure].to_numpy()})
     names = [str(name) for name in rows["region"].unique()]
     values = {
         str(role): table.pivot_table(
@@ -299,9 +299,16 @@ def _roi_means(table: pd.DataFrame, rois: Mapping[str, Sequence[str]]) -> pd.Dat
     return means
 
 
-def _numbers(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    numbers = table.apply(pd.to_numeric, errors="coerce").astype(float)
-    wrong = (numbers.isna() & table.notna()) | (numbers.abs() == float("inf"))
+def numbers(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Read a table as numbers; n/a is missing.
+
+    Raises
+    ------
+    StatisticsError
+        If a value is text or infinite, naming the first one.
+    """
+    read = table.apply(pd.to_numeric, errors="coerce").astype(float)
+    wrong = (read.isna() & table.notna()) | (read.abs() == float("inf"))
     if wrong.to_numpy().any():
         column = wrong.any().idxmax()
         row = wrong[column].idxmax()
@@ -311,7 +318,7 @@ def _numbers(table: pd.DataFrame, where: str) -> pd.DataFrame:
             "a number, or n/a",
             "correct the value",
         )
-    return numbers
+    return read
 
 
 def _require(table: pd.DataFrame, where: str, columns: Sequence[str]) -> None:

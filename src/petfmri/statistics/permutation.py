@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -168,8 +168,14 @@ def permutation_test(
     >>> round(float(found.estimate[0]), 3), round(float(found.t[0]), 3), round(float(found.p[0]), 3)
     (3.5, 1.698, 0.333)
     """
-    models = [_Model.of(y, x, nuisance)] if own is None else _own_models(y, x, nuisance, own)
-    n_outcomes, tie = y.shape[1], _TIE[models[0].y.dtype]
+    models = [Model.of(y, x, nuisance)] if own is None else _own_models(y, x, nuisance, own)
+    return tested(models, arrangements)
+
+
+def tested(models: Sequence[Model], arrangements: Arrangements) -> PermutationTest:
+    """Test all outcomes of some models against the same arrangements, and correct over them all."""
+    n_outcomes = sum(len(model.r) for model in models)
+    tie = _TIE[models[0].y.dtype]
     reached = np.empty(n_outcomes)
     largest = np.zeros(len(arrangements), dtype=models[0].y.dtype)
     first, count = 0, compiled_tally() if n_outcomes > MANY else tally
@@ -210,7 +216,7 @@ def arranged_t(
     ------
     array of shape (n_outcomes,)
     """
-    model = _Model.of(y, x, nuisance)
+    model = Model.of(y, x, nuisance)
     step = max(1, (1 << 20) // model.y.shape[1])
     for start in range(0, len(arrangements), step):
         part = slice(start, start + step)
@@ -243,12 +249,12 @@ def arranged_r(
     -------
     array of shape (n_outcomes, n_arrangements)
     """
-    model = _Model.of(y, x, nuisance)
+    model = Model.of(y, x, nuisance)
     return np.concatenate([r for _, r in model.correlations(arrangements)])
 
 
 @dataclass(frozen=True)
-class _Model:
+class Model:
     """A linear model with one tested variable, ready to be rearranged.
 
     Attributes
@@ -272,12 +278,13 @@ class _Model:
     df: int
 
     @classmethod
-    def of(cls, y: FloatArray, x: FloatArray, nuisance: FloatArray | None) -> _Model:
+    def of(cls, y: FloatArray, x: FloatArray, nuisance: FloatArray | None) -> Model:
+        """Fit it (see `permutation_test`)."""
         y, x = np.asarray(y, dtype=float), np.asarray(x, dtype=float)
         z = np.empty((len(y), 0)) if nuisance is None else np.asarray(nuisance, dtype=float)
         for name, values in (("outcomes", y), ("the tested variable", x), ("covariates", z)):
             _check_complete(name, values)
-        basis = _basis(z)
+        basis = orthonormal(z)
         outside = x - basis @ (basis.T @ x)
         df = len(y) - basis.shape[1] - 1
         if df < 1 or np.linalg.norm(outside) <= 1e-9 * np.linalg.norm(x):
@@ -352,12 +359,12 @@ def share_reaching(null: FloatArray, observed: FloatArray) -> FloatArray:
 
 def _own_models(
     y: FloatArray, x: FloatArray, nuisance: FloatArray | None, own: FloatArray
-) -> list[_Model]:
+) -> list[Model]:
     """One model per outcome, each with its own covariate; all have the same degrees of freedom."""
     y = np.asarray(y, dtype=float)
     shared = np.empty((len(y), 0)) if nuisance is None else nuisance
     models = [
-        _Model.of(y[:, [j]], x, np.column_stack([shared, own[:, j]])) for j in range(y.shape[1])
+        Model.of(y[:, [j]], x, np.column_stack([shared, own[:, j]])) for j in range(y.shape[1])
     ]
     if len({model.df for model in models}) > 1:
         raise StatisticsError(
@@ -369,7 +376,7 @@ def _own_models(
     return models
 
 
-def _basis(z: FloatArray) -> FloatArray:
+def orthonormal(z: FloatArray) -> FloatArray:
     """Orthonormal basis of the columns."""
     if z.shape[1] == 0:
         return z

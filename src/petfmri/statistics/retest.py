@@ -88,8 +88,9 @@ def beyond_retest(
     """Tell whether mean changes, and how many persons, leave what rescanning alone gives.
 
     A mean exceeds it if it differs from the untreated mean by more than
-    ``z · SD · √(1/n + 1/n_retest)``; a person, by more than ``z · SD``. Both presume that the
-    study's scans are as repeatable as those of the test-retest study.
+    ``t · SD · √(1/n + 1/n_retest)``; a person, by more than ``t · SD``, with the quantile of t for
+    the persons of the test-retest study, because its SD is an estimate. Both presume that the
+    study's scans are as repeatable as those.
 
     Parameters
     ----------
@@ -114,18 +115,18 @@ def beyond_retest(
     >>> beyond_retest(np.array([[10.0], [12.0], [20.0], [2.0]]), noise)
     (array([ True]), array([1]))
     """
-    if not (noise.sd > 0 and noise.n > 0):
+    if not (noise.sd > 0 and noise.n > 1):
         raise StatisticsError(
             "test-retest noise",
             f"SD {noise.sd:g} of {noise.n} persons",
             "a positive SD and number of persons",
             "state the SD over persons of the change without treatment",
         )
-    z = -special.ndtri((1 - confidence) / 2)
+    t = -special.stdtrit(noise.n - 1, (1 - confidence) / 2)
     away = np.abs(changes - noise.mean)
-    limit = z * noise.sd * np.sqrt(1 / len(changes) + 1 / noise.n)
+    limit = t * noise.sd * np.sqrt(1 / len(changes) + 1 / noise.n)
     exceeds = np.abs(changes.mean(axis=0) - noise.mean) > limit
-    return np.asarray(exceeds), np.asarray((away > z * noise.sd).sum(axis=0))
+    return np.asarray(exceeds), np.asarray((away > t * noise.sd).sum(axis=0))
 
 
 def retest_columns(

@@ -80,7 +80,7 @@ def spatial_rows(
         )
     if rows:
         notes.append(
-            f"Over regions, mean changes of {len(paired.pre)} persons are judged against {surrogates:,} "
+            f"Over regions, mean changes of at most {len(paired.pre)} persons are judged against {surrogates:,} "
             f"maps with the same variogram (seed {seed}): neighbouring regions are not independent. "
             "A resemblance of two mean maps says nothing about persons."
         )
