@@ -216,7 +216,9 @@ def test_the_verdict_is_that_of_the_primary_outcome(comparisons):
     said = verdict(comparisons)
     assert said.startswith("SUVR PCC rose by 5.25 % on average (4 of 4 persons rose)")
     assert "cannot tell from chance (smallest attainable p 0.125)" in said
-    fall = comparisons.head(1).assign(change=-0.1, percent=-5.25, p=0.002, n_rise=0)
+    fall = comparisons.head(1).assign(
+        change=-0.1, percent=-5.25, p=0.002, p_smallest=0.001, n_rise=0
+    )
     assert "fell by 5.25 %" in verdict(fall)
     assert ", more than chance explains: p = 0.002" in verdict(fall)
 
