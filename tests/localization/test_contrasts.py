@@ -76,3 +76,16 @@ def test_names_that_are_numbers_stay_text(tmp_path):
     table = in_mni(peaks([("0123", "", "increase", "MNI", 1.0, 2.0, 3.0)]))
     again = read_peaks(write_table(table, tmp_path / "peaks.tsv"))
     assert contrasts_of(again)[0].name == "0123"
+
+
+def test_joined_names_that_are_alike_stay_apart():
+    rows = [
+        {"study": "A", "contrast": "1", "direction": "increase"},
+        {"study": "A", "contrast": "2", "direction": "increase"},
+        {"study": "A 1", "contrast": "", "direction": "decrease"},
+    ]
+    table = pd.DataFrame([{**row, "space": "MNI", "x": 1.0, "y": 2.0, "z": 3.0} for row in rows])
+    found = contrasts_of(in_mni(table))
+    assert [(one.name, one.direction) for one in found] == [
+        ("A 1", "increase"), ("A 2", "increase"), ("A 1 (2)", "decrease"),
+    ]  # fmt: skip

@@ -46,14 +46,26 @@ def in_mni(table: pd.DataFrame) -> pd.DataFrame:
     points = np.array(table[["x", "y", "z"]], dtype=float)
     old = (table["space"] == "Talairach").to_numpy()
     points[old] = talairach_to_mni(points[old])
-    names = []
+    names: list[str] = []
+    named: dict[tuple[str, str, str], str] = {}
     for study, contrast, direction in table[["study", "contrast", "direction"]].to_numpy(str):
         own = table[table["study"] == study]
-        name = [study]
-        name += [contrast] if len(set(own["contrast"])) > 1 else []
-        name += [direction] if len(set(own["direction"])) > 1 else []
-        names.append(" ".join(name))
+        several = {column: len(set(own[column])) > 1 for column in ("contrast", "direction")}
+        parts = [study, *([contrast] * several["contrast"]), *([direction] * several["direction"])]
+        key = (study, contrast, direction)
+        if key not in named:
+            named[key] = _new_name(" ".join(parts), set(named.values()))
+        names.append(named[key])
     return table.assign(name=names, **{name: points[:, axis] for axis, name in enumerate(MM)})
+
+
+def _new_name(name: str, taken: set[str]) -> str:
+    """Tell apart contrasts whose joined names are alike, such as study A 1 and study A, contrast 1."""
+    number, unique = 1, name
+    while unique in taken:
+        number += 1
+        unique = f"{name} ({number})"
+    return unique
 
 
 def contrasts_of(table: pd.DataFrame) -> list[Contrast]:

@@ -108,10 +108,12 @@ class Moments:
             )
         n = self.count
         enough = (n >= LEAST_PEOPLE) & (n >= least_share * self.people - 1e-9)
-        squares = np.where(self.squares[rows] > 0, self.squares[rows], np.nan)
+        squares, mean = self.squares[rows], self.mean[rows]
+        alike = np.where(mean > 0, np.float32(1e-12), np.nan)  # a seed of one place, with itself
+        squares = np.where(squares > 0, squares, alike)
         dtype = self.mean.dtype
         scale = np.sqrt(n * np.maximum(n - 1.0, 1)).astype(dtype)
-        t = self.mean[rows] / np.sqrt(squares) * scale
+        t = mean / np.sqrt(squares) * scale
         return np.where(enough, t, np.nan).astype(dtype, copy=False)
 
 

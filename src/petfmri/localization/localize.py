@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from petfmri.errors import DatasetError
-from petfmri.localization.group import ContrastMaps, contrast_maps
+from petfmri.localization.group import ContrastMaps, contrast_maps, covered_by_all
 from petfmri.localization.labels import LabelTest, label_permutation
 from petfmri.localization.null import Judgement, RandomNull, Rule, judge, random_null
 from petfmri.localization.overlap import NetworkMap
@@ -23,6 +23,10 @@ from petfmri.typing import BoolArray, FloatArray
 
 RADII_MM = (1.0, 4.0, 7.0)
 SHARES = (0.5, 0.6, 0.7)
+
+
+FEW_CONTRASTS, FEW_PEOPLE = 5, 100
+"""Below these, notes say how little a localization rests on."""
 
 
 @dataclass(frozen=True)
@@ -143,12 +147,25 @@ class Localization:
         connected = float(np.median(self.table()["share_connected"]))
         said = [
             f"{self.maps.people} normative people: a contrast is connected to {connected:.0%} of "
-            f"the {self.maps.inside.shape[1]} places (median). The larger the group, the less its "
+            f"the places with signal (median). The larger the group, the less its "
             f"t test selects, and the more the overlap of contrasts does.",
+            f"Random coordinates lie in the {int(self.maps.covered.sum()):,} of "
+            f"{self.maps.inside.shape[1]:,} places where everybody has a signal.",
             f"Random coordinates: {self.draws} draws (seed {self.seed}), smallest p "
             f"{1 / (self.draws + 1):.2g}; network and draws went through the same steps.",
             "A connection to the coordinates in healthy people is no measurement of the patients.",
         ]
+        few = [one.name for one in self.directions if len(one.contrasts) < FEW_CONTRASTS]
+        if few:
+            said.append(
+                f"Fewer than {FEW_CONTRASTS} contrasts ({', '.join(few)}): the share that they reach "
+                "has few steps, and one contrast carries the network."
+            )
+        if self.maps.people < FEW_PEOPLE:
+            said.append(
+                f"{self.maps.people} normative people are few: published localizations rest on "
+                "hundreds, and these maps would change with other people."
+            )
         if self.dropped:
             said.append(f"Without a peak in the mask, left out: {', '.join(self.dropped)}.")
         if self.labels is not None:
@@ -225,7 +242,8 @@ def localize(
         raise DatasetError("people", "an iterator", "a Store or a list", "make a list of it")
     radii = [rule.radius_mm, *(mm for mm in radii_mm if mm != rule.radius_mm)]
     seeds = [seeds_at([one.peaks for one in kept], mm, space) for mm in radii]
-    every = contrast_maps(people, _stacked(seeds), correction=rule.correction, alpha=rule.alpha)
+    stacked = _stacked(seeds, covered_by_all(people))
+    every = contrast_maps(people, stacked, correction=rule.correction, alpha=rule.alpha)
     maps, masks = _split(every, radii, len(kept))
     degree = connectome_degree(people, space.n_elements)
     directions = []
@@ -262,12 +280,14 @@ def localize(
     )
 
 
-def _stacked(seeds: Sequence[Seeds]) -> sparse.csr_array:
-    """Put all radii below each other; where a small one has no voxel, the declared one stands."""
-    declared = seeds[0].weights
+def _stacked(seeds: Sequence[Seeds], covered: BoolArray) -> sparse.csr_array:
+    """Put all radii below each other; where another has no signal in all, the declared one stands."""
+    declared, silent = seeds[0].weights, [one.weights @ covered.astype(float) == 0 for one in seeds]
+    silent[0][:] = False
     filled = [
-        one.weights + sparse.diags_array((one.n_voxels == 0).astype(float)) @ declared
-        for one in seeds
+        sparse.diags_array((~none).astype(float)) @ one.weights
+        + sparse.diags_array(none.astype(float)) @ declared
+        for one, none in zip(seeds, silent)
     ]
     return sparse.csr_array(sparse.vstack(filled))
 

@@ -25,6 +25,10 @@ from petfmri.typing import FloatArray
 IMAGES = (".nii", ".nii.gz")
 
 
+LEAST_SEEN = 0.9
+"""Share of the mask in which a person must have a signal."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """How the runs of a normative set are read.
@@ -118,7 +122,9 @@ def read_voxels(one: RunInput, space: Space) -> FloatArray:
     Raises
     ------
     DatasetError
-        If the image is unreadable, or less than half of the mask lies in it.
+        If the image is unreadable, or less than half of the mask has a signal in it.
+    ExcludedRunError
+        If it is less than nine tenths: one such person would keep random coordinates of all out.
     """
     volumes = Volumes(one.series)
     grid = Grid(space.mask.shape, space.affine)
@@ -129,7 +135,14 @@ def read_voxels(one: RunInput, space: Space) -> FloatArray:
     series = np.empty((len(volumes), space.n_voxels), dtype=np.float32)
     for row, values in zip(series, frames):
         row[:] = values
-    seen = float((series != 0).any(axis=0).mean())
+    seen = float((np.ptp(series, axis=0) > 0).mean())
+    if 0.5 <= seen < LEAST_SEEN:
+        raise ExcludedRunError(
+            str(one.series),
+            f"signal in {seen:.0%} of the mask",
+            f"at least {LEAST_SEEN:.0%}",
+            "leave it out",
+        )
     if seen < 0.5:
         raise DatasetError(
             str(one.series),

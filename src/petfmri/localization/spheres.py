@@ -120,6 +120,13 @@ def random_peaks(
     list of arrays of shape (count, 3), mm
     """
     voxels = space.ijk if allowed is None else space.ijk[np.asarray(allowed)[space.element]]
+    if not len(voxels):
+        raise DatasetError(
+            "random coordinates",
+            "no place where everybody has a signal",
+            "images of one brain, with signal in the same places",
+            "look for a person without signal, and leave them out",
+        )
     total = int(sum(counts))
     ijk = voxels[rng.integers(0, len(voxels), total)] + rng.uniform(-0.5, 0.5, (total, 3))
     points = ijk @ space.affine[:3, :3].T + space.affine[:3, 3]

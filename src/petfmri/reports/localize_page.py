@@ -104,11 +104,11 @@ def verdict(tables: Mapping[str, pd.DataFrame], *, preview: bool, overlap: float
         counted = f"{len(rows)} contrasts of {rows['study'].nunique()} studies"
         text = f"{str(direction).capitalize()}, {counted}: "
         if not inside:
-            told.append(f"{text}no place is reached by {overlap:.0%} of them.")
+            told.append(f"{text}no cluster of places is reached by {overlap:.0%} of them.")
             continue
         named = own[own["network"] != "none"].nlargest(2, "share_of_map")
         where = ", ".join(f"{row.network} {row.share_of_map:.0%}" for row in named.itertuples())
-        text += f"{inside} voxels are reached by {overlap:.0%} of them (largest parts: {where})."
+        text += f"{inside} voxels, in clusters, are reached by {overlap:.0%} of them (largest parts: {where})."
         told.append(text if preview else f"{text} {_judged(tables, str(direction))}")
     if "labels" in tables:
         row = tables["labels"].iloc[0]
@@ -127,7 +127,7 @@ def _judged(tables: Mapping[str, pd.DataFrame], direction: str) -> str:
     text = (
         f"Random coordinates give {judged['null_median']:.0f} voxels in the median, as many as "
         f"these or more in {100 * judged['p_size']:.3g} % of draws: its size "
-        f"{'exceeds theirs' if large else 'says nothing'}. "
+        f"{'exceeds theirs' if large else 'is below theirs' if judged['p_size'] >= 0.95 else 'says nothing'}. "
     )
     n = int(judged["places_fwe"])
     text += (
@@ -152,8 +152,8 @@ def _caveats(tables: Mapping[str, pd.DataFrame], preview: bool, overlap: float) 
         return [f"{PREVIEW} Neither maps nor tables of this page hold a p value."]
     connected = tables["contrasts"]["share_connected"].median()
     return [
-        "With several hundred normative people nearly every place with a positive mean passes the "
-        f"t test ({connected:.0%} of all places here, in the median contrast): the overlap of "
+        f"{connected:.0%} of all places pass the t test of the median contrast here; with several "
+        "hundred normative people nearly every place with a positive mean does. The overlap of "
         f"{overlap:.0%} of contrasts selects, and it selects hubs whatever the coordinates. Hence "
         "the null: what as many random coordinates give by the same steps.",
     ]
