@@ -64,6 +64,17 @@ def test_an_image_elsewhere_is_refused(space, tmp_path):
         read_voxels(run(tmp_path / "bold.nii.gz"), space)
 
 
+def test_people_without_signal_are_refused_and_those_with_gaps_left_out(space, rng, tmp_path):
+    flat = np.full((6, space.n_voxels), 1000, dtype=np.float32)
+    with pytest.raises(DatasetError, match="signal in 0%"):
+        read_voxels(run(save(space, flat, tmp_path / "flat.nii.gz")), space)
+    cut = rng.normal(1000, 10, (6, space.n_voxels)).astype(np.float32)
+    cut[:, : int(0.3 * space.n_voxels)] = 0
+    inputs = [run(save(space, cut, tmp_path / "cut.nii.gz"))]
+    runs, excluded = person_runs(inputs, space, Reading(CLEANING))
+    assert runs == [] and "signal in 70%" in excluded["cut.nii.gz"]
+
+
 def test_cleaning_takes_out_confounds_and_censored_frames(space, rng, tmp_path):
     course, csf = rng.normal(size=(2, 80))
     series = 1000 + 5 * course[:, None] + 50 * csf[:, None] + 0.01 * rng.normal(size=(80, space.n_voxels))  # fmt: skip
