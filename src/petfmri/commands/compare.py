@@ -68,7 +68,9 @@ COMPARISON_COLUMNS = {
     "exceeds_noise": {
         "Description": "Whether the mean change exceeds what rescanning n persons without treatment gives"
     },
-    "n_beyond_noise": {"Description": "Persons whose change exceeds 1.96 noise_sd"},
+    "n_beyond_noise": {
+        "Description": "Persons whose change is outside the 95 % range of rescanning"
+    },
 }
 COUPLING_COLUMNS = {
     "x": {"Description": "Outcome whose change is correlated"},

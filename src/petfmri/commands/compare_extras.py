@@ -139,7 +139,7 @@ def _told(study: Study, result: Comparison) -> list[str]:
     if held is not None and held.notna().any():
         notes.append(
             f"{int(held.sum())} of {int(held.notna().sum())} mean changes are larger than rescanning "
-            "without treatment gives (exceeds_noise: beyond 1.96 SD of the mean of such changes)."
+            "without treatment gives (exceeds_noise: outside the 95 % range of such means)."
         )
     if "p_loo" in result.comparisons:
         table = result.comparisons

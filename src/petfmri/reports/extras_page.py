@@ -39,11 +39,12 @@ def extras_sections(
         As written by `petfmri compare`; empty ones are passed over.
     """
     coarse = comparisons[~comparisons["family"].isin(["regions", "network details"])]
-    known = {name: text for name, text in ROBUST.items() if name in coarse}
+    there = [name for name in ROBUST if name in coarse and coarse[name].notna().any()]
+    known = {name: ROBUST[name] for name in there}
     if "p_loo" in known or coarse["exceeds_noise"].notna().any():
         page.section("Does it hang on one person, or on noise?").text(
             "p without: the largest p when one person is left out, and who that is. Test-retest SD: "
-            "of the change when nothing is done; a mean exceeds it beyond 1.96 standard errors."
+            "of the change when nothing is done; a mean exceeds it outside the 95 % range of means."
         ).table(coarse, caption="Influence and test-retest noise", names=known)
     if not adjusted.empty:
         page.section("Adjusted for covariates").text(
