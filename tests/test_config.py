@@ -152,6 +152,11 @@ def test_a_crossover_has_defaults_and_nothing_primary(tmp_path):
         ("name: a\nbids: r\noutput: o\ncrossover: {treatments: [k, p]}", "no other design"),
         (CROSSOVER + "{treatments: [k, k]}", "two different ones"),
         (CROSSOVER + "{treatments: [k, p]}\ncovariates: [age]", "not for a crossover"),
+        (
+            CROSSOVER
+            + "{treatments: [k, p]}\nbaseline_dependence: {reliability: 0.8, source: ours}",
+            "baseline_dependence: is not for a crossover",
+        ),
         (CROSSOVER + "{treatments: [k, p], tme: t}", "did you mean 'time'"),
     ],
 )

@@ -114,6 +114,16 @@ def test_a_multiverse_is_refused(tmp_path, given, capsys):
     assert "one way, in a crossover" in capsys.readouterr().err
 
 
+def test_rescanning_noise_is_refused(given, capsys):
+    text = yaml.safe_load((given / "study.yaml").read_text())
+    noise = {"mean": 0.0, "sd": 0.1, "n": 10, "source": "ours"}
+    path = given / "noise.yaml"
+    path.write_text(yaml.safe_dump(text | {"test_retest": {"segregation": noise}}))
+    assert main(["compare", str(path)]) == 2
+    told = capsys.readouterr().err
+    assert "test_retest" in told and "what rescanning alone gives is in both" in told
+
+
 def test_connections_of_a_prepost_study(tmp_path, rng):
     atlas = load_atlas().table
     names = [

@@ -13,6 +13,7 @@ from petfmri.statistics.connections import (
     CHANGED,
     SPECIFIC,
     connection_changes,
+    connection_losses,
     connection_names,
     connection_notes,
     connection_outcomes,
@@ -84,6 +85,30 @@ def test_changes_of_sets_and_of_their_difference_come_back(rng):
     means = values[n:].mean(axis=0) - values[:n].mean(axis=0)
     assert table["change"].to_numpy()[:6] == pytest.approx(means)
     assert "p_fwe is corrected within each set" in " ".join(connection_notes(found.families))
+
+    assert connection_losses(found, sessions) == []
+
+
+def test_persons_and_connections_left_out_are_named(rng):
+    n = 8
+    sessions = pd.DataFrame(
+        {"participant_id": [f"s{k}" for k in range(n)] * 2, "role": ["pre"] * n + ["post"] * n}
+    )
+    values = rng.normal(size=(2 * n, 4))
+    values[0, :2] = values[3, 3] = np.nan
+    values[n:, 2] = values[:n, 2] + 1
+    found = connection_outcomes(values, ["A"] * 2 + ["B"] * 2, list("uvwx"))
+    assert connection_losses(found, sessions) == [
+        "Left out of connections: A, with fewer than half of the connections before and after: s0.",
+        "Left out of set x change, with fewer than half of the connections before and after: s0, s3.",
+        *(
+            f"Not tested: {family}: of 8 persons (at least 3 are needed) nobody may lack an outcome, "
+            "and changes must differ."
+            for family in ("connections: B", "connection sets")
+        ),
+    ]
+    tested = connection_changes(found, sessions).set_index("outcome")["n"]
+    assert tested.to_dict() == {"A:u": 7, "A:v": 7, "A minus B": 6}
 
 
 def test_both_sets_changing_alike_is_no_specificity():

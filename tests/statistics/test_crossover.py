@@ -10,8 +10,14 @@ from scipy import stats
 from petfmri.errors import InputError, StatisticsError
 from petfmri.simulation.crossover import CrossoverPlan, CrossoverTruth, crossover_values
 from petfmri.statistics.crossover import compare_crossover
-from petfmri.statistics.crossover_design import baseline_covariates, crossover_of, visit_model
+from petfmri.statistics.crossover_design import (
+    baseline_covariates,
+    baselines,
+    crossover_of,
+    visit_model,
+)
 from petfmri.statistics.crossover_mixed import mixed_tests
+from petfmri.statistics.crossover_notes import design_notes
 from petfmri.statistics.crossover_sequences import (
     interaction_test,
     over_times,
@@ -83,8 +89,41 @@ def test_baseline_is_parted_within_and_between_by_hand():
     design = crossover_of(sessions, active="ketamine", control="placebo", baseline="0")
     values = np.array([[1.0], [0], [3], [0], [10], [0], [np.nan], [0]])
     within, between = baseline_covariates(values, design)[:, 0].T
-    assert within.tolist() == [-1, 1, 0, 0]  # the other one fills in
-    assert between.tolist() == [-4, -4, 4, 4]
+    assert within.tolist() == [-1, 1, -1, 1]  # the other one, and the 2 between the periods
+    assert between.tolist() == [-4.5, -4.5, 4.5, 4.5]
+
+
+def test_missing_baselines_are_filled_beside_the_period_by_hand():
+    sessions = CrossoverPlan(2, 2, times=("50",)).sessions()
+    design = crossover_of(sessions, active="ketamine", control="placebo", baseline="0")
+    values = np.zeros((16, 3))
+    values[design.before.ravel(), 0] = [1, 4, 3, 6, np.nan, 8, np.nan, np.nan]
+    values[design.before.ravel(), 1] = [1, np.nan, np.nan, 6, 3, np.nan, np.nan, 8]
+    values[design.before.ravel(), 2] = [1, np.nan, 3, np.nan, 5, np.nan, np.nan, np.nan]
+    filled = baselines(values, design)
+    assert filled[:, :, 0].tolist() == [[1, 4], [3, 6], [5, 8], [3, 6]]
+    assert filled[:, :, 1].tolist() == [[1, 6], [1, 6], [3, 8], [3, 8]]  # nobody has both
+    assert filled[:, :, 2].tolist() == [[1, 1], [3, 3], [5, 5], [3, 3]]  # nobody has the second
+
+
+def test_missing_baselines_do_not_turn_a_period_into_a_treatment_effect():
+    # Persons and sequences that differ must not come in with the values that are there.
+    truth = CrossoverTruth(4.0, 0.7, 1.0, period=3.0, sequence=3.0, treatment=(0.5,) * 4)
+    _, design, values = study(None, truth, 3000, seed=14)
+    values[design.before[np.flatnonzero(design.first)[:5], 0]] = np.nan
+    estimate = mixed_tests(values, design).estimate[0]
+    assert abs(estimate.mean() - 0.5) < 2 * estimate.std() / np.sqrt(3000)
+
+
+def test_a_misspelt_baseline_is_refused_and_an_unnamed_one_warned_of():
+    sessions = CrossoverPlan(2, 2).sessions()
+    with pytest.raises(StatisticsError, match="no visit at time base, but at 0, 50, 80, 165, 1440"):
+        crossover_of(sessions, active="ketamine", control="placebo", baseline="base")
+    for name, suspect in (("0", True), ("-30", True), ("Pre-dose", True), ("30", False)):
+        table = sessions.assign(time=sessions["time"].replace("0", name))
+        design = crossover_of(table, active="ketamine", control="placebo")
+        told = " ".join(design_notes(design))
+        assert (f"Warning: visits at time {name} count as after the dose" in told) == suspect
 
 
 def test_planted_effects_come_back_with_missing_visits():
@@ -214,7 +253,8 @@ def test_comparison_has_one_row_per_outcome_and_contrast():
     assert rows.loc[("madrs", "treatment x time"), "f_rank"] == 3
     told = " ".join(found.notes)
     assert "8 persons ketamine then placebo" in told and "12,870" in told
-    assert "Carry-over is not tested" in told
+    assert "Carry-over is not tested" in told and "at the edge of .05 the two may disagree" in told
+    assert "permutation p of" not in told  # nobody is missing
     again = compare_crossover(visits, design, wanted, more={"mine": ["ngsc"], "yours": ["madrs"]})
     assert len(again.comparisons) == len(rows)  # each outcome in the first family that claims it
     with pytest.raises(InputError, match="Did you mean 'ngsc'"):
@@ -246,3 +286,51 @@ def test_regions_and_their_means_are_gathered_by_visit():
     )
     with pytest.raises(StatisticsError, match="twice"):
         visit_values(pd.concat([regions, regions]), sessions, measures=["suvr"])
+
+
+def test_gaps_of_a_contrast_name_persons_and_the_smallest_p():
+    sessions, design, values = study(CrossoverPlan(4, 4), None, 1, seed=15)
+    who, time = sessions["participant_id"], sessions["time"]
+    values[who.isin(["sub-01", "sub-08"]) & (time == "1440")] = np.nan
+    values[who.isin(["sub-01", "sub-02", "sub-05", "sub-06"]) & (time == "165")] = np.nan
+    values[~who.isin(["sub-03", "sub-07"]) & (time == "80")] = np.nan
+    visits = visit_values(None, sessions.assign(ngsc=values[:, 0]), metrics=["ngsc"])
+    found = compare_crossover(visits, design, Wanted(None, (), ["ngsc"]))
+    told = [note for note in found.notes if "permutation p" in note and "(networks)" in note]
+    persons = [f"sub-0{k}" for k in range(1, 9)]
+    at = {
+        name: next(note for note in told if f"treatment {name} (networks)" in note)
+        for name in ("at 80", "at 165", "at 1440", "x time")
+    }
+    assert len(told) == 4
+    assert (
+        f"rests on 6 persons ({', '.join(persons[1:7])}), without sub-01, sub-08" in at["at 1440"]
+    )
+    assert "reach is 0.1, so it cannot pass .05" in at["at 1440"]
+    assert "4 persons (sub-03, sub-04, sub-07, sub-08)" in at["at 165"]
+    assert "0.33, so it cannot pass .05" in at["at 165"]
+    assert "has no permutation p: 2 persons (sub-03, sub-07)" in at["at 80"]
+    rows = found.comparisons.set_index("contrast")
+    assert rows.loc["treatment at 1440", "p_smallest"] == pytest.approx(0.1)
+    assert rows.loc["treatment at 1440", "n_permuted"] == 6
+
+
+def test_an_overall_test_of_few_says_that_it_cannot_pass():
+    sessions, design, values = study(CrossoverPlan(3, 3), None, 1, seed=16)
+    visits = visit_values(None, sessions.assign(ngsc=values[:, 0]), metrics=["ngsc"])
+    told = " ".join(compare_crossover(visits, design, Wanted(None, (), ["ngsc"])).notes)
+    assert (
+        "treatment (networks) rests on 6 persons: the smallest that they can reach is 0.1, so"
+        in told
+    )
+
+
+@pytest.mark.parametrize("wrong", ["high", np.inf])
+def test_text_and_infinity_are_no_numbers(wrong):
+    sessions = pd.DataFrame({"participant_id": ["a", "b"], "session_id": "ses-1"})
+    values = pd.Series([1.0, wrong], dtype=object)
+    with pytest.raises(StatisticsError, match=r"sessions: ngsc: \('b', 'ses-1'\)"):
+        visit_values(None, sessions.assign(ngsc=values), metrics=["ngsc"])
+    regions = sessions.assign(region="x", suvr=values)
+    with pytest.raises(StatisticsError, match=r"regions: suvr: .*'b', 'ses-1', 'x'"):
+        visit_values(regions, sessions, measures=["suvr"])

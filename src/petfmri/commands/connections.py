@@ -9,7 +9,7 @@ import pandas as pd
 from petfmri.commands.context import group_folder
 from petfmri.commands.crossover_tables import session_matrices, study_connections
 from petfmri.config import Study
-from petfmri.statistics.connections import connection_changes, connection_notes
+from petfmri.statistics.connections import connection_changes, connection_losses, connection_notes
 from petfmri.study.files import write_table
 
 CONNECTION_COLUMNS = {
@@ -58,4 +58,5 @@ def compare_connections(study: Study, sessions: pd.DataFrame) -> ConnectionChang
     )
     if not table.empty:
         write_table(table, group_folder(study, "compare") / "connections.tsv", CONNECTION_COLUMNS)
-    return ConnectionChanges(table, (*told, *connection_notes(outcomes.families)))
+    losses = connection_losses(outcomes, used)
+    return ConnectionChanges(table, (*told, *connection_notes(outcomes.families), *losses))

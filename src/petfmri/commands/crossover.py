@@ -18,7 +18,7 @@ from petfmri.commands.overview import write_overview
 from petfmri.commands.stale import stale
 from petfmri.commands.tables import network_columns
 from petfmri.config import Study
-from petfmri.errors import ConfigError, DatasetError
+from petfmri.errors import ConfigError, DatasetError, Problem
 from petfmri.networks.comparability import incomparable
 from petfmri.statistics.connections import ConnectionOutcomes, connection_notes
 from petfmri.statistics.crossover import (
@@ -28,6 +28,7 @@ from petfmri.statistics.crossover import (
     contrasts_of,
 )
 from petfmri.statistics.crossover_design import Crossover, crossover_of
+from petfmri.statistics.crossover_notes import gap_notes
 from petfmri.statistics.families import Wanted
 from petfmri.statistics.visits import Visits, visit_values
 from petfmri.study.files import write_table, write_text
@@ -101,6 +102,16 @@ def compare_crossover_study(study: Study) -> CrossoverComparison:
     problems = config_problems(study) + stale(study, "run") if ran else []
     if (group_folder(study, "quantify") / "study.yaml").exists():
         problems += stale(study, "quantify")
+    if study.test_retest:
+        problems.append(
+            Problem(
+                "test_retest",
+                ", ".join(study.test_retest),
+                "nothing: a crossover compares two treatments, and what rescanning alone gives is "
+                "in both",
+                "remove it; `petfmri power` alone reads it in a crossover",
+            )
+        )
     if problems:
         raise ConfigError.of(problems)
     assert study.crossover is not None
@@ -200,7 +211,8 @@ def tested_edges(
             )
     note = f"Edges (Fisher z) with family-wise p of at most .05: {'; '.join(told)}."
     passing = table[table["p_fwe"] <= 0.05].sort_values("p_fwe", kind="stable")
-    return Edges(passing.reset_index(drop=True), estimates, [note] if told else [])
+    gaps = gap_notes({"edges": found.rests_in(table)}, design)
+    return Edges(passing.reset_index(drop=True), estimates, [*([note] if told else []), *gaps])
 
 
 def _write(

@@ -90,6 +90,11 @@ class Study(Section):
                 "covariates: are not for a crossover, whose models hold period, sequence and the "
                 "value before the dose"
             )
+        if self.baseline_dependence != "oldham" and self.design == "crossover":
+            raise ValueError(
+                "baseline_dependence: is not for a crossover, whose comparison of two treatments "
+                "does not ask how a change depends on where persons started"
+            )
         return self
 
     @model_validator(mode="after")

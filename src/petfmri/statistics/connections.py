@@ -30,6 +30,25 @@ NOT_A_TEST = (
 
 
 @dataclass(frozen=True)
+class Complete:
+    """Persons and outcomes of a family without any gap.
+
+    Attributes
+    ----------
+    outcomes : list of str
+        Empty if nothing can be tested.
+    pre, post : array of shape (n_persons, n_outcomes)
+    lost_persons, lost_outcomes : list of str
+    """
+
+    outcomes: list[str]
+    pre: FloatArray
+    post: FloatArray
+    lost_persons: list[str]
+    lost_outcomes: list[str]
+
+
+@dataclass(frozen=True)
 class ConnectionOutcomes:
     """Connections, means of sets and differences of sets, of every session.
 
@@ -123,27 +142,15 @@ def connection_changes(
     -------
     DataFrame
         One row per outcome: outcome family n mean_pre mean_post change g g_low g_high t p p_fwe
-        p_smallest arrangements exact detectable_g. Outcomes that a person lacks are left out.
+        p_smallest arrangements exact detectable_g. Outcomes that a person lacks are left out;
+        `connection_losses` names them.
     """
     tables = []
     for family, outcomes in found.families.items():
-        values = pd.DataFrame(found.visits.columns(outcomes), columns=outcomes)
-        wide = values.assign(person=sessions["participant_id"].to_numpy())
-        roles = [
-            wide[(sessions["role"] == role).to_numpy()].set_index("person")
-            for role in ("pre", "post")
-        ]
-        persons = roles[0].index.intersection(roles[1].index)
-        pre, post = (role.loc[persons].to_numpy(float) for role in roles)
-        both = np.isfinite(pre + post)
-        kept = both.mean(axis=1) >= 0.5
-        whole = both[kept].all(axis=0)
-        if kept.sum() < MIN_PERSONS or not whole.any():
+        cut = _complete(found, outcomes, sessions)
+        if not cut.outcomes:
             continue
-        whole[whole] = varies(pre[kept][:, whole], post[kept][:, whole])
-        if not whole.any():
-            continue
-        pre, post = pre[kept][:, whole], post[kept][:, whole]
+        pre, post = cut.pre, cut.post
         effects = paired_effects(pre, post)
         flips = sign_flip(post - pre, permutations=permutations, seed=seed)
         rows = {name: getattr(effects, name) for name in ("n", "mean_pre", "mean_post", "change")}
@@ -151,7 +158,67 @@ def connection_changes(
         rows |= {name: getattr(flips, name) for name in ("p", "p_fwe", "p_smallest")}
         rows |= {"arrangements": flips.arrangements, "exact": flips.exact}
         said = CHANGED if family == SPECIFIC else family
-        names = [name for name, used in zip(outcomes, whole) if used]
-        front = {"outcome": names, "family": said}
+        front = {"outcome": cut.outcomes, "family": said}
         tables.append(pd.DataFrame({**front, **rows, "detectable_g": detectable_effect(effects.n)}))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def connection_losses(found: ConnectionOutcomes, sessions: pd.DataFrame) -> list[str]:
+    """Name the persons and outcomes that `connection_changes` leaves out.
+
+    Parameters
+    ----------
+    found : ConnectionOutcomes
+    sessions : DataFrame
+        As `connection_changes`.
+    """
+    persons: dict[str, list[str]] = {}
+    told = []
+    for family, outcomes in found.families.items():
+        cut = _complete(found, outcomes, sessions)
+        said = CHANGED if family == SPECIFIC else family
+        if cut.lost_persons:
+            persons.setdefault(", ".join(cut.lost_persons), []).append(said)
+        if not cut.outcomes:
+            told.append(
+                f"Not tested: {said}: of {len(cut.pre)} persons (at least {MIN_PERSONS} are needed) "
+                "nobody may lack an outcome, and changes must differ."
+            )
+        elif cut.lost_outcomes:
+            told.append(
+                f"Left out of {said}, since a person lacks them or all change alike: "
+                f"{', '.join(cut.lost_outcomes)}."
+            )
+    return [
+        f"Left out of {', '.join(said)}, with fewer than half of the connections before and after: "
+        f"{names}."
+        for names, said in persons.items()
+    ] + told
+
+
+def _complete(
+    found: ConnectionOutcomes, outcomes: Sequence[str], sessions: pd.DataFrame
+) -> Complete:
+    """Keep persons with at least half of the outcomes, then outcomes that all of them have."""
+    values = pd.DataFrame(found.visits.columns(outcomes), columns=list(outcomes))
+    wide = values.assign(person=sessions["participant_id"].to_numpy())
+    roles = [
+        wide[(sessions["role"] == role).to_numpy()].set_index("person") for role in ("pre", "post")
+    ]
+    persons = roles[0].index.intersection(roles[1].index)
+    pre, post = (role.loc[persons].to_numpy(float) for role in roles)
+    both = np.isfinite(pre + post)
+    kept = both.mean(axis=1) >= 0.5
+    whole = both[kept].all(axis=0)
+    if kept.sum() < MIN_PERSONS:
+        whole[:] = False
+    if whole.any():
+        whole[whole] = varies(pre[kept][:, whole], post[kept][:, whole])
+    stayed = set(persons[kept])
+    return Complete(
+        [name for name, used in zip(outcomes, whole) if used],
+        pre[kept][:, whole],
+        post[kept][:, whole],
+        [str(one) for one in dict.fromkeys(wide["person"]) if one not in stayed],
+        [name for name, used in zip(outcomes, whole) if not used],
+    )

@@ -14,11 +14,14 @@ from petfmri.statistics.crossover_design import Crossover, baselines
 from petfmri.statistics.crossover_mixed import MixedTests, mixed_tests
 from petfmri.statistics.crossover_sequences import (
     LEAST_PERSONS,
+    Rest,
     SequenceTest,
+    interaction_rests,
     interaction_test,
     names_of_contrasts,
     over_times,
     period_differences,
+    rest_of,
     sequence_test,
 )
 from petfmri.statistics.families import OF_ONE, Wanted, families
@@ -55,12 +58,21 @@ class Contrasts:
         Over all times, then at each.
     omnibus : (p, p_fwe)
         Of treatment × time.
+    names : list of str
+        Of the contrasts.
+    rests : dict of contrast to list of Rest
+        On whom the permutations rest; treatment × time may rest on others in each outcome.
     """
 
     mixed: MixedTests
     sequences: list[SequenceTest | None]
     omnibus: tuple[FloatArray, FloatArray]
     names: list[str] = field(default_factory=list)
+    rests: dict[str, list[Rest]] = field(default_factory=dict)
+
+    def rests_in(self, table: pd.DataFrame) -> dict[str, list[Rest]]:
+        """Keep those of the contrasts of a table."""
+        return {name: self.rests[name] for name in self.names if name in set(table["contrast"])}
 
 
 def compare_crossover(
@@ -106,11 +118,12 @@ def compare_crossover(
         fresh = [name for name in names if name not in taken]
         if fresh:
             claimed[family, family] = fresh
-    tables, shown = [], []
+    tables, shown, rests = [], [], {}
     for (family, _), outcomes in claimed.items():
         values = visits.columns(outcomes)
         found = contrasts_of(values, design, permutations=permutations, seed=seed)
         tables.append(contrast_table(found, outcomes, values, design, family=family))
+        rests[family] = found.rests_in(tables[-1])
         if family not in ("regions", "network details"):
             shown.append(_differences(values, outcomes, design))
     table = pd.concat(tables, ignore_index=True)
@@ -119,7 +132,11 @@ def compare_crossover(
     table = pd.concat(
         [table[["outcome"]], about.reset_index(drop=True), table.drop(columns="outcome")], axis=1
     )
-    told = [*notes.design_notes(design), *notes.inference_notes(table)]
+    told = [
+        *notes.design_notes(design),
+        *notes.inference_notes(table),
+        *notes.gap_notes(rests, design),
+    ]
     return CrossoverComparison(table, pd.concat(shown, ignore_index=True), tuple(told))
 
 
@@ -152,6 +169,9 @@ def contrasts_of(
     before = None if both is None else both[:, 0] - both[:, 1]
     parts = [over_times(differences), *differences.swapaxes(0, 1)]
     chance = {"permutations": permutations, "seed": seed}
+    names = names_of_contrasts(design.times)
+    rests = [[rest_of(part, design, **chance)] for part in parts]
+    rests.append(interaction_rests(differences, design, **chance))
     return Contrasts(
         mixed_tests(values, design),
         [
@@ -159,7 +179,8 @@ def contrasts_of(
             for part in parts
         ],
         interaction_test(differences, design, **chance),
-        names_of_contrasts(design.times),
+        names,
+        dict(zip(names, rests, strict=True)),
     )
 
 

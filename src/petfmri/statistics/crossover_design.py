@@ -114,7 +114,7 @@ def crossover_of(
     ------
     StatisticsError
         If a column is missing, a person has no clear treatment in a period, a visit is given
-        twice, or there are not two periods and both treatments.
+        twice, there are not two periods and both treatments, or no visit is of the time `baseline`.
     """
     missing = [name for name in (PERSON, SESSION, *DESIGN) if name not in sessions]
     if missing:
@@ -135,7 +135,7 @@ def crossover_of(
     _check(table, active, control)
     periods = tuple(_ordered(table["period"]))
     persons = tuple(dict.fromkeys(table[PERSON].astype(str)))
-    pre = table["time"] == time_label(baseline) if baseline is not None else table["row"] < 0
+    pre = _before_the_dose(table, baseline)
     after, before = table[~pre], table[pre]
     times = tuple(_ordered(after["time"]))
     if not times:
@@ -164,6 +164,21 @@ def crossover_of(
         first,
         None if baseline is None else _before(before, number, periods),
     )
+
+
+def _before_the_dose(table: pd.DataFrame, baseline: object | None) -> pd.Series[bool]:
+    if baseline is None:
+        return table["row"] < 0
+    pre = table["time"] == time_label(baseline)
+    if not pre.any():
+        raise StatisticsError(
+            "sessions",
+            f"no visit at time {time_label(baseline)}, but at {', '.join(_ordered(table['time']))}",
+            "the time of the visit before the dose",
+            "correct crossover: baseline (null where there is no such visit), and see that these "
+            "visits have a treatment and a period",
+        )
+    return pre
 
 
 def _before(table: pd.DataFrame, number: dict[str, int], periods: Sequence[str]) -> IntArray:
@@ -277,8 +292,9 @@ def baseline_covariates(values: FloatArray, design: Crossover) -> FloatArray | N
     """Part the value before the dose into what differs within and what differs between persons.
 
     One slope for both would mix the two strata: how persons differ says little about how the two
-    days of one person do [1]_. A missing value is replaced by the person's other one, and where
-    both are missing by the mean of all, which a randomised comparison allows [2]_.
+    days of one person do [1]_. A missing value is replaced by the person's other one plus how the
+    two periods differ in persons with both, and where both are missing by the mean of the period,
+    which a randomised comparison allows [2]_.
 
     Parameters
     ----------
@@ -317,9 +333,26 @@ def baselines(values: FloatArray, design: Crossover) -> FloatArray | None:
         return None
     found = values[design.before]  # −1 takes the last row: it is overwritten
     found[design.before < 0] = np.nan
-    missing = np.isnan(found)
-    found = np.where(missing, found[:, ::-1], found)
-    known = ~np.isnan(found[:, 0])
+    shift = _period_shift(found)
+    other = found[:, ::-1] + np.stack([-shift, shift])
+    found = np.where(np.isnan(found), other, found)
+    return np.where(np.isnan(found), _known_mean(found), found)
+
+
+def _period_shift(found: FloatArray) -> FloatArray:
+    """Second minus first period before the dose, shape (n_outcomes,).
+
+    Over persons with both values, so that persons with one do not bring in who they are; without
+    any, the difference of the means; 0 where a period has no value.
+    """
+    within = _known_mean(found[:, 1] - found[:, 0])
+    means = _known_mean(found)
+    shift = np.where(np.isnan(within), means[1] - means[0], within)
+    return np.asarray(np.where(np.isnan(shift), 0, shift))
+
+
+def _known_mean(values: FloatArray) -> FloatArray:
+    """Mean over the persons who have a value; NaN where nobody has."""
+    known = ~np.isnan(values)
     count = known.sum(axis=0)
-    mean = np.where(known, found.mean(axis=1), 0).sum(axis=0) / np.where(count, count, np.nan)
-    return np.where(np.isnan(found), mean, found)
+    return np.asarray(np.where(known, values, 0).sum(axis=0) / np.where(count, count, np.nan))

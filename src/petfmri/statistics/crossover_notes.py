@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pandas as pd
 
 from petfmri.statistics.crossover_design import Crossover
+from petfmri.statistics.crossover_sequences import Rest
 
 
 def design_notes(design: Crossover) -> list[str]:
@@ -35,14 +38,80 @@ def design_notes(design: Crossover) -> list[str]:
             "The value before the dose is parted into the difference between a person's two "
             "periods and the person's mean, each with a slope of its own (Kenward and Roger 2010)."
             + (
-                f" Without a visit before a dose, filled in by the other one or the mean: {', '.join(missing)}."
+                f" Without a visit before a dose, filled in by the other one beside how the periods "
+                f"differ, or by the mean of the period: {', '.join(missing)}."
                 if missing
                 else ""
             )
         )
+        found.append(
+            "g and its interval are from the model adjusted for the value before the dose, "
+            "p_permutation from values adjusted beforehand: at the edge of .05 the two may disagree."
+        )
     else:
         found.append("No visit before the dose was named: nothing is adjusted for it.")
+        suspect = [time for time in design.times if _early(time)]
+        if suspect:
+            found.append(
+                f"Warning: visits at time {', '.join(suspect)} count as after the dose, since "
+                "crossover: baseline is null. If they were before it, name that time there."
+            )
     return found
+
+
+def _early(time: str) -> bool:
+    """Tell whether a time looks like one before the dose."""
+    try:
+        return float(time) <= 0
+    except ValueError:
+        name = time.strip().lower()
+        return name in ("base", "bl") or name.startswith(("baseline", "pre"))
+
+
+def gap_notes(rests: Mapping[str, Mapping[str, Sequence[Rest]]], design: Crossover) -> list[str]:
+    """Name contrasts whose permutation rests on fewer persons than the overall one, or few.
+
+    Parameters
+    ----------
+    rests : mapping of family to mapping of contrast to sequence of Rest
+        The first contrast of a family is the effect over all times.
+    design : Crossover
+    """
+    families: dict[tuple[str, Rest, tuple[int, ...]], list[str]] = {}
+    both = tuple(
+        number for number, name in enumerate(design.persons) if name not in design.one_period
+    )
+    for family, contrasts in rests.items():
+        whole = both
+        for name, found in contrasts.items():
+            for rest in found:
+                lacking = tuple(sorted(set(whole) - set(rest.persons)))
+                if lacking or rest.smallest is None or rest.smallest >= 0.05:
+                    families.setdefault((name, rest, lacking), []).append(family)
+            if name == "treatment" and found:
+                whole = found[0].persons
+    return [
+        _gap(f"{name} ({', '.join(dict.fromkeys(said))})", rest, lacking, design)
+        for (name, rest, lacking), said in families.items()
+    ]
+
+
+def _gap(name: str, rest: Rest, lacking: Sequence[int], design: Crossover) -> str:
+    def named(numbers: Sequence[int]) -> str:
+        return ", ".join(design.persons[number] for number in numbers)
+
+    n = len(rest.persons)
+    has = f"{n} person{'s' * (n != 1)}{f' ({named(rest.persons)})' if lacking and n else ''}"
+    without = f", without {named(lacking)}" if lacking else ""
+    if rest.smallest is None:
+        return (
+            f"{name} has no permutation p: {has} with visits in both periods are too few{without}."
+        )
+    limit = ", so it cannot pass .05" if rest.smallest >= 0.05 else ""
+    return (
+        f"The permutation p of {name} rests on {has}{without}: the smallest that they can reach is "
+        f"{rest.smallest:.2g}{limit}."
+    )
 
 
 def inference_notes(table: pd.DataFrame) -> list[str]:

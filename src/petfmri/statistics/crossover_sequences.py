@@ -73,6 +73,49 @@ class SequenceTest:
     exact: bool
 
 
+@dataclass(frozen=True)
+class Rest:
+    """On whom a permutation test rests.
+
+    Attributes
+    ----------
+    persons : tuple of int
+    smallest : float
+        The smallest p that they can reach; None where they are too few to be tested.
+    """
+
+    persons: tuple[int, ...]
+    smallest: float | None
+
+
+def tested_persons(differences: FloatArray) -> IntArray:
+    """Find the persons with at least half of the outcomes that anybody has.
+
+    Parameters
+    ----------
+    differences : array of shape (n_persons, n_outcomes)
+    """
+    has = np.isfinite(differences)
+    some = has.any(axis=0)
+    return np.flatnonzero(has[:, some].mean(axis=1) >= 0.5) if some.any() else np.arange(0)
+
+
+def rest_of(
+    differences: FloatArray, design: Crossover, *, permutations: int = 10_000, seed: int = 1
+) -> Rest:
+    """Say on whom `sequence_test` of the same arguments rests."""
+    persons = tested_persons(differences)
+    first = design.first[persons]
+    smallest = None
+    if _enough(first):
+        smallest = _regroupings(tuple(first.tolist()), permutations, seed).smallest
+    return Rest(tuple(persons.tolist()), smallest)
+
+
+def _enough(first: BoolArray) -> bool:
+    return len(first) >= LEAST_PERSONS and min(first.sum(), (~first).sum()) >= 2
+
+
 def sequence_test(
     differences: FloatArray,
     design: Crossover,
@@ -108,13 +151,11 @@ def sequence_test(
     ----------
     .. [1] Rosenbaum 2002, Stat Sci 17:286. doi:10.1214/ss/1042727942
     """
-    has = np.isfinite(differences)
-    some = has.any(axis=0)
-    persons = np.flatnonzero(has[:, some].mean(axis=1) >= 0.5) if some.any() else np.arange(0)
+    persons = tested_persons(differences)
     first = design.first[persons]
-    if len(persons) < LEAST_PERSONS or min(first.sum(), (~first).sum()) < 2:
+    if not _enough(first):
         return None
-    whole = has[persons].all(axis=0)
+    whole = np.isfinite(differences[persons]).all(axis=0)
     d = differences[persons][:, whole]
     b = np.zeros_like(d)
     if before is not None:
@@ -247,6 +288,23 @@ def interaction_test(
                 if np.isfinite(own_p).any():
                     fwe[outcome] = np.nanmin(own_p)
     return p, fwe
+
+
+def interaction_rests(
+    differences: FloatArray, design: Crossover, *, permutations: int = 10_000, seed: int = 1
+) -> list[Rest]:
+    """Say on whom `interaction_test` rests: once for every set of persons among the outcomes."""
+    found: dict[tuple[int, ...], Rest] = {}
+    has = np.isfinite(differences)
+    if differences.shape[2] > OMNIBUS_LIMIT:
+        return []
+    for pattern in np.unique(has, axis=2).transpose(2, 0, 1):
+        times = pattern.sum(axis=0) >= LEAST_PERSONS
+        if times.sum() >= 2:
+            own = np.where(pattern[:, times], 0.0, np.nan)
+            rest = rest_of(own, design, permutations=permutations, seed=seed)
+            found.setdefault(rest.persons, rest)
+    return list(found.values())
 
 
 def over_times(differences: FloatArray) -> FloatArray:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from petfmri.errors import StatisticsError
-from petfmri.statistics.pairing import PERSON, SESSION, did_you_mean
+from petfmri.statistics.pairing import PERSON, SESSION, did_you_mean, numbers
 from petfmri.typing import FloatArray
 
 
@@ -65,7 +65,8 @@ def visit_values(
     Raises
     ------
     StatisticsError
-        If a column is absent or a region is given twice for a session.
+        If a column is absent, a region is given twice for a session, or a value is text or
+        infinite.
     """
     described, found = [], []
     for measure in measures if regions is not None else ():
@@ -95,8 +96,8 @@ def visit_values(
     if metrics:
         about = dict[str, Any](kind="session", measure=list(metrics), region=None, network=None)
         described.append(pd.DataFrame(about, index=list(metrics)))
-        numbers = sessions[list(metrics)].apply(pd.to_numeric, errors="coerce")
-        found.append(numbers.to_numpy(float))
+        values = numbers(_by_visit(sessions)[list(metrics)], "sessions")
+        found.append(values.to_numpy(float))
     if not found:
         raise StatisticsError("comparison", "no outcome", "measures or metrics", "name some")
     return Visits(np.hstack(found), pd.concat(described))
@@ -114,7 +115,18 @@ def _regional(regions: pd.DataFrame, sessions: pd.DataFrame, measure: str) -> pd
             "call `petfmri run` again",
         )  # fmt: skip
     order = list(dict.fromkeys(regions["region"].astype(str)))
-    table = regions.pivot_table(
-        index=[PERSON, SESSION], columns="region", values=measure, dropna=False, aggfunc="first"
-    ).reindex(columns=order)
+    read = numbers(regions.set_index(keys)[[measure]], "regions")
+    table = (
+        regions.assign(**{measure: read[measure].to_numpy()})
+        .pivot_table(
+            index=[PERSON, SESSION], columns="region", values=measure, dropna=False, aggfunc="first"
+        )
+        .reindex(columns=order)
+    )
     return table.reindex(pd.MultiIndex.from_frame(sessions[[PERSON, SESSION]]))
+
+
+def _by_visit(sessions: pd.DataFrame) -> pd.DataFrame:
+    """Name rows by person and session, where the table has both, for messages."""
+    known = {PERSON, SESSION} <= set(sessions)
+    return sessions.set_index([PERSON, SESSION]) if known else sessions
