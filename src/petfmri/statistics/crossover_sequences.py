@@ -88,7 +88,7 @@ class Rest:
     smallest: float | None
 
 
-def tested_persons(differences: FloatArray) -> IntArray:
+def persons_with_most(differences: FloatArray) -> IntArray:
     """Find the persons with at least half of the outcomes that anybody has.
 
     Parameters
@@ -104,7 +104,7 @@ def rest_of(
     differences: FloatArray, design: Crossover, *, permutations: int = 10_000, seed: int = 1
 ) -> Rest:
     """Say on whom `sequence_test` of the same arguments rests."""
-    persons = tested_persons(differences)
+    persons = persons_with_most(differences)
     first = design.first[persons]
     smallest = None
     if _enough(first):
@@ -151,7 +151,7 @@ def sequence_test(
     ----------
     .. [1] Rosenbaum 2002, Stat Sci 17:286. doi:10.1214/ss/1042727942
     """
-    persons = tested_persons(differences)
+    persons = persons_with_most(differences)
     first = design.first[persons]
     if not _enough(first):
         return None
