@@ -13,8 +13,10 @@ import pytest
 from petfmri.atlases import load_atlas
 from petfmri.cli import main
 from petfmri.commands.localize_inputs import mni_grid
+from petfmri.errors import DatasetError
 from petfmri.images.resampling import carry_labels
 from petfmri.images.transforms import Affine
+from petfmri.localization.preview import read_connectome
 from petfmri.study.files import read_table
 
 GRID_MM = 8
@@ -249,3 +251,41 @@ def test_people_of_motion_are_left_out_and_listed(tmp_path):
     assert len(list(store.iterdir())) == 2 + 3 * 3  # the record, the space and three people
     record = json.loads((store / "normative.json").read_text())
     assert record["people"]["sub-02"]["used"] == 0 and record["cleaning"]["strategy"] == "24P"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda r: "", "found an empty file"),
+        (lambda r: "0.1\n" * 40, "a table of 40 × 1"),
+        (lambda r: r.replace("0.5", "1.4"), "values that are not r (up to 1.4)"),
+        (lambda r: r.replace("0.5", "nan"), "NaN in 2 cells (first: 1, 2)"),
+        (lambda r: r.replace("0.5", "0.3", 1), "differ from their mirror by 0.2"),
+    ],
+)
+def test_check_names_what_is_wrong_with_a_matrix(tmp_path, change, told):
+    r = np.eye(40)
+    r[0, 1] = r[1, 0] = 0.5
+    path = tmp_path / "r.tsv"
+    path.write_text(change("\n".join("\t".join(f"{v:g}" for v in row) for row in r)))
+    with pytest.raises(DatasetError) as caught:
+        read_connectome(path, [f"P{k}" for k in range(40)])
+    assert told in str(caught.value) and "r.tsv" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("  grid_mm: 4\n", ("8 × 8 × 8 mm", "grid_mm: 4")),
+        ("  grid_mm: 8\n  mask: brain\n", ("a mask of", "mask: brain")),
+        ("  mask: grey\n", ()),
+        ("", ()),
+    ],
+)
+def test_a_store_of_another_grid_or_mask_is_refused(done, tmp_path, capsys, line, told):
+    write_coordinates(tmp_path / "peaks.tsv")
+    text = f"  coordinates: peaks.tsv\n  normative: {{store: {done / 'store'}}}\n"
+    path = write_study(tmp_path, text + line + "  min_cluster_voxels: 3\n")
+    assert call(path, "check") == (2 if told else 0)
+    error = capsys.readouterr().err
+    assert all(part in error for part in told)

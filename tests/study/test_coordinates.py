@@ -122,3 +122,64 @@ def test_scraped_tables(shared_data):
     table, problems = read_coordinates([root / "neuroquery_v1_ketamine.tsv"])
     assert len(table) == 217 and not any(problem.severity == "error" for problem in problems)
     assert table["study"].iloc[0] == "21035788"
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ("study,x,x,y,z", "columns x, x"),
+        ("study,x,X,y,z", "columns x, X"),
+        ("study,mni_x,y,z,tal_x", "columns mni_x, tal_x"),
+    ],
+)
+def test_two_columns_of_one_meaning_are_refused(tmp_path, names, told):
+    path = write(tmp_path / "a.csv", f"{names}\nA,1,2,3,4\n")
+    table, problems = read_coordinates([path])
+    assert table.empty and told in str(problems[0]) and problems[0].severity == "error"
+
+
+def test_repeated_headings_that_are_not_used_move_nothing(tmp_path):
+    text = "study,table,note,note,,x,y,z\nA,t1,a,b,c,1,2,3\nA,t2,a,b,c,4,5,6\n"
+    table, problems = read_coordinates([write(tmp_path / "a.csv", text)])
+    assert table[["contrast", "x", "y", "z"]].values.tolist() == [["t1", 1, 2, 3], ["t2", 4, 5, 6]]
+    assert [problem.severity for problem in problems] == ["warning"]
+    assert "not used: note, note" in str(problems[0])
+
+
+def test_more_cells_than_headings_and_underscores(tmp_path):
+    path = write(tmp_path / "a.csv", "study,x,y,z\nA,-10,5,2,3\nA,1_0,2,3\n")
+    table, problems = read_coordinates([path])
+    told = "\n".join(map(str, problems))
+    assert table.empty and "row 2: found more cells" in told and "row 3: found '1_0'" in told
+
+
+def test_sheets_that_hold_rows(tmp_path):
+    path = tmp_path / "a.xlsx"
+    sheet, none = pd.DataFrame({"x": [1], "y": [2], "z": [3]}), pd.DataFrame()
+    for second, errors in ((none, 0), (sheet, 1)):
+        with pd.ExcelWriter(path) as book:
+            for name, content in (("up", sheet), ("down", second)):
+                content.to_excel(book, sheet_name=name, index=False)
+        table, problems = read_coordinates([path])
+        assert (len(problems), len(table)) == (errors, 1 - errors)
+    assert "up, down" in str(problems[0])
+
+
+def test_files_of_one_name_are_not_one_study(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "Li.csv", "x,y,z\n1,2,3\n")
+    files = [tmp_path / "a", tmp_path / "b"]
+    _, problems = read_coordinates(files)
+    told = str(problems[0])
+    assert str(files[0] / "Li.csv") in told and str(files[1] / "Li.csv") in told
+    for k, folder in enumerate(files):
+        write(folder / "Li.csv", f"study,x,y,z\nLi,{k},2,3\n")
+    table, problems = read_coordinates(files)
+    assert not problems and len(table) == 2
+
+
+def test_empty_files_and_spaces_are_called_so(tmp_path):
+    files = [write(tmp_path / "a.txt", "\n"), write(tmp_path / "b.txt", "x y z\n1 2 3\n")]
+    _, (empty, spaces) = read_coordinates(files)
+    assert "found an empty file" in str(empty) and "separated by spaces" in str(spaces)

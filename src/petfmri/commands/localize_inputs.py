@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from petfmri.localization.contrasts import contrasts_of, coordinate_notes, in_mn
 from petfmri.localization.group import LEAST_PEOPLE
 from petfmri.localization.localize import usable
 from petfmri.localization.null import Rule
+from petfmri.localization.preview import read_connectome
 from petfmri.localization.space import Space, load_space, of_labels, of_mask, read_mask
 from petfmri.localization.store import source_digest
 from petfmri.study.check_images import inspect_image
@@ -129,7 +130,12 @@ def gather(study: Study) -> tuple[Given | None, list[Problem]]:
         return None, problems
     space, labels = placed
     folder = store_folder(study, asked.normative) if asked.normative else Path()
-    given = Given(peaks, space, atlas, labels, people, {}, folder, coordinate_notes(peaks))
+    notes = coordinate_notes(peaks)
+    if _alone(asked.normative):
+        notes.append(
+            f"Grid and mask are those of the store: {space.n_voxels} voxels of {size_text(space)}."
+        )
+    given = Given(peaks, space, atlas, labels, people, {}, folder, notes)
     problems += _file_problems(people, given.parcels, asked.normative)
     _or_none(problems, lambda: usable(contrasts_of(peaks), space, rule_of(asked)))
     sources = _or_none(problems, lambda: _sources(study, asked, given))
@@ -212,10 +218,11 @@ def _people(study: Study, asked: Normative | None) -> Mapping[str, Sequence[RunI
 def _space(study: Study, asked: Localization, atlas: Atlas) -> tuple[Space, IntArray]:
     """Build the space of the maps, and the atlas on its grid."""
     normative = asked.normative
-    if normative and not (normative.fmriprep or normative.images or normative.series):
-        space = load_space(store_folder(study, normative) / "space.nii.gz")
-        grid = Grid(_shape(space.mask), space.affine)
-        return space, _labels(atlas, grid)
+    if _alone(normative):
+        path = store_folder(study, normative) / "space.nii.gz"
+        space = load_space(path)
+        _require_as_asked(asked, space, path)
+        return space, _labels(atlas, Grid(_shape(space.mask), space.affine))
     if isinstance(asked.mask, Path):
         mask = read_mask(asked.mask)
         grid = Grid(_shape(mask.mask), mask.affine)
@@ -224,12 +231,58 @@ def _space(study: Study, asked: Localization, atlas: Atlas) -> tuple[Space, IntA
     labels = _labels(atlas, grid)
     if normative is None or normative.series:
         return of_labels(labels, atlas.table["index"].to_numpy(int), grid.affine), labels
-    if isinstance(asked.mask, Path):
-        return mask, labels
+    return _masked(asked.mask, grid), labels
+
+
+def _alone(normative: Normative | None) -> TypeGuard[Normative]:
+    """Tell whether a store is all there is."""
+    return normative is not None and not (
+        normative.fmriprep or normative.images or normative.series
+    )
+
+
+def _masked(mask: str | Path, grid: Grid) -> Space:
+    if isinstance(mask, Path):
+        return read_mask(mask)
     template = load_template()
-    image = template.gm if asked.mask == "grey" else template.mask
+    image = template.gm if mask == "grey" else template.mask
     covered = np.asarray(carry_probability(image, Affine(), grid, samples=2).dataobj)
-    return of_mask(covered >= (GREY if asked.mask == "grey" else 0.5), grid.affine), labels
+    return of_mask(covered >= (GREY if mask == "grey" else 0.5), grid.affine)
+
+
+def _require_as_asked(asked: Localization, space: Space, path: Path) -> None:
+    """Refuse a store whose grid or mask is not what the configuration names."""
+    remedy = "remove {} to take the store's, or name the people to build it anew"
+    size = np.linalg.norm(space.affine[:3, :3], axis=0)
+    # the loader marks every field as set, so only what is no default counts as named
+    defaults = Localization.model_fields
+    named = {key for key in ("grid_mm", "mask") if getattr(asked, key) != defaults[key].default}
+    sized = "grid_mm" in named and not isinstance(asked.mask, Path)
+    if sized and not np.allclose(size, asked.grid_mm, atol=1e-3):
+        found, expected = f"voxels of {size_text(space)}", f"grid_mm: {asked.grid_mm:g}"
+        raise DatasetError(str(path), found, expected, remedy.format("grid_mm:"))
+    if "mask" not in named:
+        return
+    own = _masked(asked.mask, Grid(_shape(space.mask), space.affine))
+    if isinstance(asked.mask, Path):
+        space.require_grid(own.mask.shape, own.affine, str(asked.mask))
+    voxels = space.n_elements == space.n_voxels
+    if voxels and not np.array_equal(own.mask, space.mask):
+        found = f"a mask of {space.n_voxels} voxels"
+        expected = f"mask: {asked.mask}, {own.n_voxels} voxels"
+        raise DatasetError(str(path), found, expected, remedy.format("mask:"))
+
+
+def size_text(space: Space) -> str:
+    """Name the voxel size.
+
+    Examples
+    --------
+    >>> size_text(of_mask(np.ones((1, 1, 1), bool), np.diag([3.0, 3.0, 4.0, 1.0])))
+    '3 × 3 × 4 mm'
+    """
+    size = np.linalg.norm(space.affine[:3, :3], axis=0)
+    return " × ".join(f"{one:.4g}" for one in size) + " mm"
 
 
 def mni_grid(size_mm: float) -> Grid:
@@ -309,43 +362,3 @@ def longest_run(people: Mapping[str, Sequence[RunInput]]) -> int:
         if run.series.name.endswith((".nii", ".nii.gz"))
     ]
     return max((len(Volumes(path)) for path in images), default=0)
-
-
-def read_connectome(path: Path, names: Sequence[str]) -> FloatArray:
-    """Read a matrix of mean r over the parcels of an atlas.
-
-    A header, and a first column, of names put it into the atlas's order.
-
-    Raises
-    ------
-    DatasetError
-        If it is no such matrix.
-    """
-    try:
-        table = pd.read_csv(path, sep=None, engine="python", header=None, dtype=str)
-    except (OSError, ValueError) as error:
-        raise DatasetError(
-            str(path), f"an unreadable table ({error})", "a matrix of r", "correct it"
-        ) from None
-    cells = table.to_numpy(str)
-    own = list(names)
-    if set(cells[0][-len(own) :]) == set(own):
-        header = list(cells[0][-len(own) :])
-        order = [header.index(name) for name in own]
-        cells = (
-            cells[1:, -len(own) :][np.ix_(order, order)]
-            if cells.shape[0] == len(own) + 1
-            else cells
-        )
-    try:
-        values = cells.astype(float)
-    except ValueError:
-        values = np.empty((0, 0))
-    if values.shape != (len(own), len(own)) or not np.allclose(values, values.T, atol=1e-3):
-        raise DatasetError(
-            str(path),
-            f"a table of {' × '.join(map(str, table.shape))}",
-            f"a symmetric matrix of mean r of the {len(own)} parcels of atlas:, with or without names",
-            "give mean r, not z, in the atlas's order or with its names",
-        )
-    return values

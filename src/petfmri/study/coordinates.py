@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,13 @@ from zipfile import BadZipFile
 
 import pandas as pd
 
-from petfmri.errors import Problem
+from petfmri.errors import DatasetError, PetfmriError, Problem
 from petfmri.study.files import MISSING
 
 KINDS = (".tsv", ".csv", ".txt", ".xlsx")
 NAMES = {
     "study": ("study", "study_id", "id", "pmid", "doi", "paper"),
-    "contrast": ("contrast", "contrast_id", "experiment"),
+    "contrast": ("contrast", "contrast_id", "experiment", "table_id", "table"),
     "direction": ("direction", "sign", "effect"),
     "space": ("space", "coordinate_space", "reference_space"),
     "n": ("n", "sample_size", "n_patients"),
@@ -26,6 +27,17 @@ NAMES = {
     "z": ("z", "z_mm", "mni_z"),
 }
 """Headings that are understood, in lower case; the first is ours."""
+
+LABELS = ("study", "contrast", "n")
+"""What several columns may tell, as study and doi do: the nearest to ours is used."""
+
+AXIS = re.compile(
+    r"(?:(?:mni|icbm|tal|tlrc)[a-z0-9]*_)?([xyz])(?:_(?:mm|mni|icbm|tal|tlrc)[a-z0-9]*)?"
+)
+"""Headings of a coordinate, in any space."""
+
+Header = list[tuple[str, str]]
+"""Heading of each column and what it means, "" if nothing."""
 
 SPACES = {"mni": "MNI", "icbm": "MNI", "tal": "Talairach", "tlrc": "Talairach", "t88": "Talairach"}
 """Beginnings of the names of spaces, in lower case."""
@@ -69,26 +81,67 @@ def read_coordinates(
     """
     problems: list[Problem] = []
     rows: list[dict[str, Any]] = []
+    stems: dict[str, Path] = {}
     for path in _each_file(files, problems):
         try:
             header, cells = _cells(path)
+        except PetfmriError as error:
+            problems += error.problems
+            continue
         except (OSError, ValueError, KeyError, BadZipFile, csv.Error) as error:
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
             problems.append(
                 _problem(path, f"an unreadable file ({text})", "a table", "save it anew")
             )
             continue
-        absent = [name for name in "xyz" if name not in header.values()]
-        if absent or not cells:
-            found = f"columns {', '.join(header) or 'none'}" if cells else "no rows"
-            remedy = f"rename those that are {', '.join(absent) or 'meant'}, in mm"
-            problems.append(_problem(path, found, "columns study, x, y, z", remedy))
-            continue
-        own, told = _rows(path, header, cells, direction, space)
-        rows += own
-        problems += told
+        wrong = _header_problems(path, header, cells)
+        if "study" not in [what for _, what in header]:
+            wrong += _same_stem(path, stems.setdefault(path.stem, path))
+        problems += wrong
+        if not any(problem.severity == "error" for problem in wrong):
+            own, told = _rows(path, header, cells, direction, space)
+            rows += own
+            problems += told
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table, problems + _repeated(table)
+
+
+def _same_stem(path: Path, first: Path) -> list[Problem]:
+    """Two files that name one study by their own names."""
+    if path.resolve() == first.resolve():
+        return []
+    found = f"the name of {first}, and no column study in it"
+    remedy = "rename one, or add a column study if both are of one study"
+    return [Problem(str(path), found, "a name per study", remedy)]
+
+
+def _header_problems(
+    path: Path, header: Header, cells: list[tuple[int, list[str]]]
+) -> list[Problem]:
+    """Say which columns are absent, there twice, or not used."""
+    names = [name for name, _ in header]
+    absent = [axis for axis in "xyz" if axis not in [what for _, what in header]]
+    if absent or not cells:
+        found = f"columns {', '.join(names) or 'none'}" if cells else "no rows"
+        remedy = f"rename those that are {', '.join(absent) or 'meant'}, in mm"
+        return [_problem(path, found, "columns study, x, y, z", remedy)]
+    unused = [name for name, what in header if name and not what]
+    told = []
+    for ours in NAMES:
+        same = [name for name, what in header if what == ours]
+        same += [
+            name for name in unused if (axis := AXIS.fullmatch(_plain(name))) and axis[1] == ours
+        ]
+        if len(same) > 1:
+            remedy = "keep the one that is meant, and rename or remove the other"
+            told.append(
+                _problem(path, f"columns {', '.join(same)}", f"one column of {ours}", remedy)
+            )
+    if unused and not told:
+        found = f"columns that are not used: {', '.join(unused)}"
+        expected = f"{', '.join(NAMES)}, or their other names"
+        told.append(_problem(path, found, expected, "rename those that matter", (), "warning"))
+    return told
 
 
 def _each_file(files: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
@@ -115,40 +168,68 @@ def _each_file(files: Sequence[Path], problems: list[Problem]) -> Iterator[Path]
             yield given
 
 
-def _cells(path: Path) -> tuple[dict[str, str], list[tuple[int, list[str]]]]:
-    """Return what each column is, by its heading, and the rows with their number in the file."""
-    if path.suffix.lower() == ".xlsx":
-        sheet = pd.read_excel(path, header=None, dtype=object, engine="openpyxl")
-        lines = [["" if pd.isna(cell) else str(cell) for cell in row] for row in sheet.to_numpy()]
-    else:
-        text = path.read_bytes().decode("utf-8-sig").splitlines()
-        first = text[0] if text else ""
-        mark = max("\t,;", key=first.count)
-        lines = list(csv.reader(text, delimiter=mark))
+def _cells(path: Path) -> tuple[Header, list[tuple[int, list[str]]]]:
+    """Return what each column is and the rows with their number in the file."""
+    lines = _sheet(path) if path.suffix.lower() == ".xlsx" else _lines(path)
     rows = [(k, [cell.strip() for cell in row]) for k, row in enumerate(lines, 1)]
     rows = [(k, row) for k, row in rows if any(row)]
-    if rows and len(rows[0][1]) >= 3 and not any(math.isnan(_number(c)) for c in rows[0][1][:3]):
-        return {"x": "x", "y": "y", "z": "z"}, rows
-    return _header(rows[0][1] if rows else []), rows[1:]
+    if not rows:
+        raise DatasetError(str(path), "an empty file", "columns study, x, y, z", "fill it")
+    first = rows[0][1]
+    if len(first) >= 3 and not any(math.isnan(_number(cell)) for cell in first[:3]):
+        width = max(len(row) for _, row in rows)
+        return [("x", "x"), ("y", "y"), ("z", "z"), *[("", "")] * (width - 3)], rows
+    return _header(first), rows[1:]
 
 
-def _header(names: Sequence[str]) -> dict[str, str]:
-    """Tell what each heading means; the nearest to ours wins where two mean the same."""
-    lowered = [name.lower().replace(" ", "_") for name in names]
-    meant = {
-        next(known for known in aliases if known in lowered): ours
-        for ours, aliases in NAMES.items()
-        if set(aliases) & set(lowered)
-    }
-    return {
-        name or f"column {place}": meant.get(low, "")
-        for place, (name, low) in enumerate(zip(names, lowered, strict=True), 1)
-    }
+def _lines(path: Path) -> list[list[str]]:
+    """Split a text file at the mark that its first line has most often."""
+    text = path.read_bytes().decode("utf-8-sig").splitlines()
+    first = next((line for line in text if line.strip()), "")
+    mark = max("\t,;", key=first.count)
+    if mark not in first and len(first.split()) >= 3:
+        raise DatasetError(
+            str(path), "columns separated by spaces", "by tabs, commas or semicolons", "save it so"
+        )
+    return list(csv.reader(text, delimiter=mark))
+
+
+def _sheet(path: Path) -> list[list[str]]:
+    """Read the one sheet of a workbook that holds anything."""
+    with pd.ExcelFile(path, engine="openpyxl") as book:
+        names = [sheet.title for sheet in book.book.worksheets]
+        sheets = {name: book.parse(name, header=None, dtype=object) for name in names}
+    filled = [name for name in names if sheets[name].notna().to_numpy().any()]
+    if len(filled) > 1:
+        found = f"{len(filled)} sheets that hold rows: {', '.join(filled)}"
+        raise DatasetError(str(path), found, "one sheet", "save each sheet as a file of its own")
+    cells = sheets[filled[0]].to_numpy() if filled else []
+    return [["" if pd.isna(cell) else str(cell) for cell in row] for row in cells]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace(" ", "_")
+
+
+def _header(names: Sequence[str]) -> Header:
+    """Tell what each heading means; of labels, the nearest to ours wins.
+
+    Examples
+    --------
+    >>> _header(["Study", "doi", "X", "x", "page", "page"])
+    [('Study', 'study'), ('doi', ''), ('X', 'x'), ('x', 'x'), ('page', ''), ('page', '')]
+    """
+    lowered = [_plain(name) for name in names]
+    meant: dict[str, str] = {}
+    for ours, aliases in NAMES.items():
+        known = [alias for alias in aliases if alias in lowered]
+        meant |= dict.fromkeys(known[:1] if ours in LABELS else known, ours)
+    return [(name, meant.get(low, "")) for name, low in zip(names, lowered, strict=True)]
 
 
 def _rows(
     path: Path,
-    header: dict[str, str],
+    header: Header,
     cells: list[tuple[int, list[str]]],
     direction: str | None,
     space: str,
@@ -157,10 +238,17 @@ def _rows(
     wrong: dict[tuple[str, str, str], list[int]] = {}
     rows = []
     for number, row in cells:
-        given = {what: text for what, text in zip(header.values(), row, strict=False) if what}
+        given = {
+            what: text
+            for what, text in zip((what for _, what in header), row, strict=False)
+            if what
+        }
         found = {"file": path.name, "row": number, **_described(given, path, direction, space)}
         points = {axis: _number(given.get(axis, "")) for axis in "xyz"}
         complaints = _complaints(given, found, points, direction)
+        if any(row[len(header) :]):
+            remedy = "quote cells that hold the separator, write decimal points"
+            complaints.append(("more cells than headings", f"{len(header)} cells", remedy))
         for complaint in complaints:
             wrong.setdefault(complaint, []).append(number)
         if not complaints:
@@ -223,7 +311,7 @@ def _described(
 def _number(text: str) -> float:
     """Read a number, also with the minus sign of typeset tables; NaN if it is none."""
     try:
-        return float(text.replace("−", "-").replace("–", "-"))
+        return math.nan if "_" in text else float(text.replace("−", "-").replace("–", "-"))
     except ValueError:
         return math.nan
 
