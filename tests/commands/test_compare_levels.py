@@ -149,3 +149,26 @@ def test_matrices_are_those_of_persons_with_both_sessions(tmp_path):
     found = read_matrices(study, REGIONS)
     assert found.of["pre"].shape == (2, 12, 12)
     assert found.networks == REGIONS["network"].tolist()
+
+
+def test_covariates_of_the_sessions_adjust_edges_parcels_and_voxels(tmp_path):
+    study = study_in(tmp_path, "covariates: [mean_fd, r1]\n")
+    rng = np.random.default_rng(8)
+    people = [f"sub-{person:02d}" for person in range(1, PEOPLE + 1)]
+    sessions = pd.DataFrame(
+        [
+            {"participant_id": who, "session_id": f"ses-{role}", "role": role, "mean_fd": rng.uniform(0.1, 0.3)}
+            for who in people
+            for role in ("pre", "post")
+        ]
+    )  # fmt: skip
+    sessions.loc[0, "mean_fd"] = np.nan
+    levels = levels_of(study, parcel_changes(), REGIONS, sessions)
+    for level in ("connection", "voxel"):
+        told = " ".join(levels.told[level])
+        assert "Adjusted for mean_fd." in told
+        assert "Left out for want of a covariate: sub-01." in told
+        assert "of 5 persons" in told  # six persons, one covariate
+    assert levels.edges.edges["n"].iloc[0] == 6
+    plain = levels_of(study, parcel_changes(), REGIONS)
+    assert not any("Adjusted" in note for note in plain.notes)

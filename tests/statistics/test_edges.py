@@ -74,3 +74,21 @@ def test_nothing_above_a_threshold_is_said():
     assert "|t| > 500.00: no edge" in found.notes[1]
     with pytest.raises(StatisticsError, match="2 persons with matrices"):
         compare_edges(matrices(rng, 2, 4), matrices(rng, 2, 4), list("abcd"), ["X"] * 4)
+
+
+def test_beside_covariates_t_is_that_of_the_intercept():
+    rng, n, k = np.random.default_rng(5), 12, 6
+    motion = rng.normal(0.2, 0.1, n)
+    pre = matrices(rng, n, k)
+    post = pre + 2.0 * motion[:, None, None] * (1 - np.eye(k)) + matrices(rng, n, k) * 0.2
+    names, networks = [f"p{i}" for i in range(k)], ["X"] * k
+    plain = compare_edges(pre, post, names, networks, permutations=2000)
+    found = compare_edges(pre, post, names, networks, covariates=motion[:, None], permutations=2000)
+    design = np.column_stack([np.ones(n), motion])
+    change = (post - pre)[:, 0, 1]
+    beta, rest, *_ = np.linalg.lstsq(design, change, rcond=None)
+    se = np.sqrt(rest[0] / (n - 2) * np.linalg.inv(design.T @ design)[0, 0])
+    assert found.t[0, 1] == pytest.approx(beta[0] / se)
+    assert plain.components.query("declared")["p_fwe"].iloc[0] <= 0.01
+    assert found.components.query("declared")["p_fwe"].iloc[0] > 0.05
+    assert "of 11 persons" in found.notes[0]

@@ -71,3 +71,15 @@ def test_voxels_that_do_not_vary_leave_the_mask():
     assert found.mask.sum() == 26 and not found.mask[0, 0, 0]
     with pytest.raises(StatisticsError, match="2 persons with maps"):
         compare_maps(pre[:2], post[:2], mask)
+
+
+def test_a_rise_that_a_covariate_explains_is_adjusted_away(blob):
+    rng, shape = np.random.default_rng(7), (8, 8, 8)
+    mask, motion = np.ones(shape, dtype=bool), rng.normal(1, 0.3, 14)
+    pre = 2 + noise(rng, 14, shape).reshape(14, -1)
+    post = pre + motion[:, None] + 0.3 * noise(rng, 14, shape).reshape(14, -1)
+    settings = {"permutations": 500, "tfce_permutations": 100}
+    assert compare_maps(pre, post, mask, **settings).significant.mean() > 0.9
+    found = compare_maps(pre, post, mask, covariates=motion[:, None], **settings)
+    assert found.significant.mean() < 0.05
+    assert np.abs(found.change).mean() < 0.5

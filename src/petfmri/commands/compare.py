@@ -159,7 +159,7 @@ def compare(study: Study) -> Comparison | ArmComparison | CrossoverComparison:
     write_table(result.changes, folder / "changes.tsv", COMPARISON_COLUMNS)
     if not result.couplings.empty:
         write_table(result.couplings, folder / "couplings.tsv", COUPLING_COLUMNS)
-    levels = levels_of(study, result, regions)
+    levels = levels_of(study, result, regions, sessions)
     spatial, told = write_extras(study, result, regions, sessions)
     result = replace(result, notes=(*result.notes, *told))
     write_text("\n".join((*result.notes, *levels.notes)) + "\n", folder / "notes.txt")

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from petfmri.commands.compare_beside import beside
 from petfmri.commands.context import atlas_label, atlas_of, group_folder
 from petfmri.config import Study
 from petfmri.networks.connectivity import fisher_z
 from petfmri.statistics.arrangements import sign_patterns
 from petfmri.statistics.edges import EdgeComparison, compare_edges
 from petfmri.statistics.effects import MIN_PERSONS
+from petfmri.statistics.mean_beside import independent
 from petfmri.statistics.neighbours import parcel_neighbours
 from petfmri.statistics.prepost import Comparison
 from petfmri.statistics.tfce import tfce_test
@@ -82,11 +84,13 @@ class Matrices:
     of : mapping of pre and post to array of shape (n_persons, n_parcels, n_parcels)
     names, networks : list of str
         Of the parcels.
+    persons : list of str
     """
 
     of: Mapping[str, FloatArray]
     names: list[str]
     networks: list[str]
+    persons: list[str]
 
     def means(self) -> dict[str, object]:
         """Average over persons, for the page."""
@@ -100,10 +104,12 @@ def read_matrices(study: Study, regions: pd.DataFrame) -> Matrices | None:
     roles = {role: f"ses-{getattr(study.sessions, role)}" for role in ("pre", "post")}
     found: dict[str, list[FloatArray]] = {role: [] for role in roles}
     parcels: pd.Index = pd.Index([])
+    persons: list[str] = []
     for folder in sorted(path for path in study.output.glob("sub-*") if path.is_dir()):
         paths = [relmat(study, folder.name, label) for label in roles.values()]
         if None in paths:
             continue
+        persons.append(folder.name)
         for role, path in zip(roles, paths, strict=True):
             table = read_table(path, ["name"]).set_index("name")
             parcels = parcels if len(parcels) else table.index
@@ -113,7 +119,7 @@ def read_matrices(study: Study, regions: pd.DataFrame) -> Matrices | None:
         return None
     stacked = {role: np.array(values) for role, values in found.items()}
     names = [str(name) for name in parcels]
-    return Matrices(stacked, names, network.reindex(names).astype(str).tolist())
+    return Matrices(stacked, names, network.reindex(names).astype(str).tolist(), persons)
 
 
 def relmat(study: Study, person: str, session: str) -> Path | None:
@@ -132,19 +138,24 @@ def relmat(study: Study, person: str, session: str) -> Path | None:
     return path if path.exists() else None
 
 
-def edge_level(study: Study, matrices: Matrices) -> tuple[EdgeComparison | None, list[str]]:
+def edge_level(
+    study: Study, matrices: Matrices, sessions: pd.DataFrame | None = None
+) -> tuple[EdgeComparison | None, list[str]]:
     """Compare every edge, and write tables; or say why not."""
-    n = len(matrices.of["pre"])
+    also = beside(study, sessions, matrices.persons)
+    of = matrices.of if also is None else {k: v[also.kept] for k, v in matrices.of.items()}
+    n = len(of["pre"])
     if not study.edges.test:
         return None, []
     if n < MIN_PERSONS:
         return None, [f"Edges are not tested: {n} persons have matrices of both sessions."]
     found = compare_edges(
-        matrices.of["pre"],
-        matrices.of["post"],
+        of["pre"],
+        of["post"],
         matrices.names,
         matrices.networks,
         threshold_t=study.edges.threshold_t,
+        covariates=None if also is None else also.values,
         permutations=study.inference.permutations,
         seed=study.inference.seed,
     )
@@ -154,10 +165,12 @@ def edge_level(study: Study, matrices: Matrices) -> tuple[EdgeComparison | None,
     whole = pd.DataFrame(found.t, columns=matrices.names)
     whole.insert(0, "name", matrices.names)
     write_table(whole, folder / "edges_t.tsv")
-    return found, list(found.notes)
+    return found, [*found.notes, *(also.notes if also else ())]
 
 
-def parcel_level(study: Study, result: Comparison) -> tuple[pd.DataFrame | None, list[str]]:
+def parcel_level(
+    study: Study, result: Comparison, sessions: pd.DataFrame | None = None
+) -> tuple[pd.DataFrame | None, list[str]]:
     """Enhance the t of regions that are parcels of the atlas, and write the table."""
     atlas = atlas_of(study)
     label = dict(zip(atlas.table["name"], atlas.table["index"], strict=True))
@@ -166,14 +179,17 @@ def parcel_level(study: Study, result: Comparison) -> tuple[pd.DataFrame | None,
     if len(rows) < 2:
         return None, []
     wide = result.changes.pivot_table(index="participant_id", columns="outcome", values="change")
-    change = wide[list(rows["outcome"])].dropna().to_numpy(float)
+    wide = wide[list(rows["outcome"])].dropna()
+    also = beside(study, sessions, list(wide.index))
+    change = wide.to_numpy(float)
+    y, x = independent(change[also.kept], also.values) if also else (change, np.ones(len(change)))
     drawn = sign_patterns(
-        len(change), permutations=study.inference.permutations, seed=study.inference.seed
+        len(y), permutations=study.inference.permutations, seed=study.inference.seed
     )
     around = parcel_neighbours(
         np.asarray(atlas.image.dataobj), [label[name] for name in rows["region"]]
     )
-    found = tfce_test(change, np.ones(len(change)), around, arrangements=drawn)
+    found = tfce_test(y, x, around, arrangements=drawn)
     table = rows[["outcome", "region", "network", "n", "change", "t", "p_fwe"]].assign(
         tfce=found.tfce,
         p_tfce=found.p_fwe,
@@ -186,5 +202,6 @@ def parcel_level(study: Study, result: Comparison) -> tuple[pd.DataFrame | None,
     return table, [
         f"TFCE of parcels that share a face (exact, E = .5, H = 2, both signs): {len(table)} "
         f"tests, {drawn.told}, smallest attainable p {found.smallest:.2g}; family-wise p ≤ .05 in "
-        f"{n_found}. Every parcel counts as one, whatever its size."
+        f"{n_found}. Every parcel counts as one, whatever its size.",
+        *(["TFCE: " + also.notes[0], *also.notes[1:]] if also else ()),
     ]

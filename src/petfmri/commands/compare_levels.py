@@ -34,18 +34,21 @@ class Levels:
         return [note for notes in self.told.values() for note in notes]
 
 
-def levels_of(study: Study, result: Comparison, regions: pd.DataFrame) -> Levels:
+def levels_of(
+    study: Study,
+    result: Comparison,
+    regions: pd.DataFrame,
+    sessions: pd.DataFrame | None = None,
+) -> Levels:
     """Test edges, parcels and voxels where there are any, and write what was found.
 
-    These are tests of the change of all persons, without covariates.
+    The covariates of the study that are columns of `sessions` adjust all of them.
     """
     matrices = read_matrices(study, regions)
-    edges, of_edges = edge_level(study, matrices) if matrices else (None, [])
-    parcels, of_parcels = parcel_level(study, result)
-    voxels, of_voxels = voxel_level(study)
+    edges, of_edges = edge_level(study, matrices, sessions) if matrices else (None, [])
+    parcels, of_parcels = parcel_level(study, result, sessions)
+    voxels, of_voxels = voxel_level(study, sessions)
     told = {"connection": of_edges, "region": of_parcels, "voxel": of_voxels}
-    for notes in told.values() if study.covariates else ():
-        notes += ["Not adjusted for covariates."] * bool(notes)
     return Levels(matrices, edges, parcels, voxels, told)
 
 

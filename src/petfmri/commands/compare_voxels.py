@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from petfmri.commands.compare_beside import beside
 from petfmri.commands.context import atlas_of, group_folder, reference_name
 from petfmri.config import Study
 from petfmri.errors import DatasetError
@@ -51,7 +52,9 @@ class VoxelTest:
     peaks: pd.DataFrame
 
 
-def voxel_level(study: Study) -> tuple[VoxelTest | None, list[str]]:
+def voxel_level(
+    study: Study, sessions: pd.DataFrame | None = None
+) -> tuple[VoxelTest | None, list[str]]:
     """Compare every voxel, write images and peaks; or say why not.
 
     Raises
@@ -65,6 +68,9 @@ def voxel_level(study: Study) -> tuple[VoxelTest | None, list[str]]:
         told = f"Voxels are not tested: the maps of `petfmri run` are of SUVR, the outcome is {study.pet.outcome}; name maps of it under voxels: maps."
         return None, [told] * (study.bids is not None)
     paths = _paired(study)
+    also = beside(study, sessions, [f"sub-{person}" for person in paths])
+    if also is not None:
+        paths = {person: both for (person, both), stays in zip(paths.items(), also.kept) if stays}
     if len(paths) < MIN_PERSONS:
         told = f"Voxels are not tested: {len(paths)} persons have maps of both sessions in one standard space."
         return None, [told] * (len(paths) > 0 or study.voxels.maps is not None)
@@ -74,6 +80,7 @@ def voxel_level(study: Study) -> tuple[VoxelTest | None, list[str]]:
         post,
         mask,
         connectivity=study.voxels.connectivity,
+        covariates=None if also is None else also.values,
         permutations=study.inference.permutations,
         tfce_permutations=study.voxels.tfce_permutations,
         seed=study.inference.seed,
@@ -85,6 +92,7 @@ def voxel_level(study: Study) -> tuple[VoxelTest | None, list[str]]:
     return VoxelTest(found, grid, table), [
         *found.notes,
         f"Maps of voxels: {smoothed}, where all {2 * len(paths)} maps have values.",
+        *(also.notes if also else ()),
     ]
 
 

@@ -12,6 +12,7 @@ from scipy import special
 from petfmri.errors import StatisticsError
 from petfmri.statistics.arrangements import sign_patterns
 from petfmri.statistics.effects import MIN_PERSONS, checked_changes, hedges_g, varies
+from petfmri.statistics.mean_beside import independent
 from petfmri.statistics.nbs import Component, NetworkTest, network_test
 from petfmri.statistics.permutation import PermutationTest, permutation_test
 from petfmri.typing import BoolArray, FloatArray, IntArray
@@ -56,6 +57,7 @@ def compare_edges(
     networks: Sequence[str],
     *,
     threshold_t: float | None = None,
+    covariates: FloatArray | None = None,
     permutations: int = 10_000,
     seed: int = 1,
 ) -> EdgeComparison:
@@ -68,6 +70,8 @@ def compare_edges(
     names, networks : sequence of str, one for each parcel
     threshold_t : float, optional
         Of |t|, for components; unset: that of a two-sided p of .001.
+    covariates : array of shape (n_persons, k), optional
+        The tested change is then that at their zero (see `mean_beside`).
     permutations, seed : int
         As `sign_patterns`.
 
@@ -79,15 +83,14 @@ def compare_edges(
     rows, columns = _tested(pre, post).nonzero()
     before, after = pre[:, rows, columns], post[:, rows, columns]
     change = checked_changes(after - before)
-    arrangements = sign_patterns(len(change), permutations=permutations, seed=seed)
-    single = permutation_test(change, np.ones(len(change)), arrangements=arrangements)
+    y, x = independent(change, covariates)
+    arrangements = sign_patterns(len(y), permutations=permutations, seed=seed)
+    single = permutation_test(y, x, arrangements=arrangements)
     declared = threshold_t or critical_t(DECLARED_P, single.df)
     swept = [critical_t(p, single.df) for p in SWEEP_P]
     thresholds = [declared, *(t for t in swept if abs(t - declared) > 1e-6)]
     pairs = np.column_stack([rows, columns])
-    tests = network_test(
-        change, np.ones(len(change)), pairs, arrangements=arrangements, thresholds=thresholds
-    )
+    tests = network_test(y, x, pairs, arrangements=arrangements, thresholds=thresholds)
     whole = np.full(pre.shape[1:], np.nan)
     whole[rows, columns] = single.t
     found = [one for one in tests[0].components if one.p_fwe <= ALPHA]

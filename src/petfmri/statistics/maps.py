@@ -11,6 +11,7 @@ from scipy import ndimage
 from petfmri.errors import StatisticsError
 from petfmri.statistics.arrangements import sign_patterns
 from petfmri.statistics.effects import MIN_PERSONS, varies
+from petfmri.statistics.mean_beside import independent
 from petfmri.statistics.neighbours import Connectivity, voxel_neighbours
 from petfmri.statistics.permutation import permutation_test
 from petfmri.statistics.tfce import tfce_test
@@ -61,6 +62,7 @@ def compare_maps(
     mask: BoolArray,
     *,
     connectivity: Connectivity = 6,
+    covariates: FloatArray | None = None,
     permutations: int = 10_000,
     tfce_permutations: int = 500,
     seed: int = 1,
@@ -75,6 +77,8 @@ def compare_maps(
         Where the voxels are.
     connectivity : 6, 18 or 26
         As `voxel_neighbours`.
+    covariates : array of shape (n_persons, k), optional
+        The tested change is then that at their zero (see `mean_beside`).
     permutations, seed : int
         As `sign_patterns`, for the largest |t|.
     tfce_permutations : int
@@ -96,11 +100,12 @@ def compare_maps(
     inside = mask.copy()
     inside[mask] = usable
     change = (post - pre)[:, usable]
-    arrangements = sign_patterns(len(change), permutations=permutations, seed=seed)
-    single = permutation_test(change, np.ones(len(change)), arrangements=arrangements)
+    y, x = independent(change, covariates)
+    arrangements = sign_patterns(len(y), permutations=permutations, seed=seed)
+    single = permutation_test(y, x, arrangements=arrangements)
     few = arrangements.some(tfce_permutations, seed=seed)
     around = voxel_neighbours(inside, connectivity)
-    enhanced = tfce_test(change, np.ones(len(change)), around, arrangements=few)
+    enhanced = tfce_test(y, x, around, arrangements=few)
     told = (
         f"Voxels: {len(single.t):,} tests over n = {len(change)} persons. Largest |t|: "
         f"{single.told}, smallest attainable p {single.p_smallest[0]:.2g}; family-wise p ≤ .05 in "

@@ -7,7 +7,7 @@ from scipy import linalg
 
 from petfmri.errors import StatisticsError
 from petfmri.statistics.arrangements import sign_patterns
-from petfmri.statistics.permutation import Model, PermutationTest, orthonormal, tested
+from petfmri.statistics.permutation import Model, PermutationTest, orthonormal, permuted
 from petfmri.typing import FloatArray
 
 
@@ -59,8 +59,7 @@ def mean_beside(
         groups = [(y[:, [j]], np.column_stack([covariates, own[:, j]])) for j in range(y.shape[1])]
     models = []
     for outcomes, z in groups:
-        outside = _theil(z)
-        models.append(Model.of(outside.T @ outcomes, outside.T @ ones, None))
+        models.append(Model.of(*independent(outcomes, z), None))
     rows = {len(model.y) for model in models}
     if len(rows) > 1:
         raise StatisticsError(
@@ -69,7 +68,28 @@ def mean_beside(
             "covariates that can be told apart",
             "leave out covariates",
         )
-    return tested(models, sign_patterns(rows.pop(), permutations=permutations, seed=seed))
+    return permuted(models, sign_patterns(rows.pop(), permutations=permutations, seed=seed))
+
+
+def independent(y: FloatArray, covariates: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    """Combine persons so that covariates leave them independent, for tests of a mean.
+
+    Parameters
+    ----------
+    y : array of shape (n_persons, n_outcomes)
+    covariates : array of shape (n_persons, k), or None for none
+
+    Returns
+    -------
+    y : array of shape (n_persons - k, n_outcomes)
+    x : array of shape (n_persons - k,)
+        What a constant became: the tested variable, whose signs may be flipped with those of y.
+    """
+    y, ones = np.asarray(y, dtype=float), np.ones(len(y))
+    if covariates is None or covariates.shape[1] == 0:
+        return y, ones
+    outside = _theil(np.asarray(covariates, dtype=float))
+    return outside.T @ y, outside.T @ ones
 
 
 def _theil(z: FloatArray) -> FloatArray:

@@ -169,10 +169,10 @@ def permutation_test(
     (3.5, 1.698, 0.333)
     """
     models = [Model.of(y, x, nuisance)] if own is None else _own_models(y, x, nuisance, own)
-    return tested(models, arrangements)
+    return permuted(models, arrangements)
 
 
-def tested(models: Sequence[Model], arrangements: Arrangements) -> PermutationTest:
+def permuted(models: Sequence[Model], arrangements: Arrangements) -> PermutationTest:
     """Test all outcomes of some models against the same arrangements, and correct over them all."""
     n_outcomes = sum(len(model.r) for model in models)
     tie = _TIE[models[0].y.dtype]
