@@ -163,3 +163,19 @@ def test_a_crossover_has_defaults_and_nothing_primary(tmp_path):
 def test_a_crossover_that_is_none_is_refused(tmp_path, text, found):
     with pytest.raises(ConfigError, match="(?i)" + found):
         load_study(write(tmp_path, text))
+
+
+def test_only_what_the_user_named_counts_as_named(tmp_path):
+    text = "name: a\nbids: raw\noutput: out\ncolumns: {arm: group}\nlocalization: {coordinates: c.tsv, preview: {connectome: r.tsv}}\n"
+    study = load_study(write(tmp_path, text))
+    assert study.columns.model_fields_set == {"arm"}
+    assert study.model_fields_set == {
+        "name",
+        "bids",
+        "output",
+        "columns",
+        "localization",
+        "primary",
+    }
+    assert study.localization.model_fields_set == {"coordinates", "preview"}
+    assert study.localization.preview.connectome == tmp_path / "r.tsv"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from petfmri.commands.compare import _matrices
+from petfmri.commands.compare_edges import read_matrices
 from petfmri.config import load_study
 from petfmri.networks.connectivity import fisher_z
 from petfmri.study.files import write_table
@@ -35,7 +35,7 @@ def test_pearson_of_the_studys_atlas_beside_other_files(tmp_path):
             table.insert(0, "name", NAMES)
             write_table(table, stem.with_name(f"{stem.name}{end}_relmat.tsv"))
     regions = pd.DataFrame({"region": NAMES, "network": ["Vis", "Vis", "Default"]})
-    found = _matrices(load_study(path), regions)
+    found = read_matrices(load_study(path), regions).means()
     for role, r in (("pre", 0.5), ("post", 0.3)):
         np.testing.assert_allclose(found[role], fisher_z(matrix(r)), atol=1e-12)
     assert found["networks"] == ["Vis", "Vis", "Default"]

@@ -9,7 +9,6 @@ from dataclasses import replace
 import pandas as pd
 
 from petfmri.commands.compare_arms import compare_parallel
-from petfmri.commands.compare_edges import read_matrices
 from petfmri.commands.compare_extras import forget, misnamed_retest, write_extras
 from petfmri.commands.compare_levels import Levels, level_sections, levels_of
 from petfmri.commands.connections import ConnectionChanges, compare_connections
@@ -251,9 +250,3 @@ def _page(
     page.save(folder / "compare.html")
     write_text(verdict(result.comparisons) + "\n", folder / "verdict.txt")
     write_overview(study)
-
-
-def _matrices(study: Study, regions: pd.DataFrame) -> dict[str, object] | None:
-    """Average the connectivity of each role over the persons who have both sessions."""
-    found = read_matrices(study, regions)
-    return None if found is None else found.means()

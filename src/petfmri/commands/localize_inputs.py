@@ -254,9 +254,7 @@ def _require_as_asked(asked: Localization, space: Space, path: Path) -> None:
     """Refuse a store whose grid or mask is not what the configuration names."""
     remedy = "remove {} to take the store's, or name the people to build it anew"
     size = np.linalg.norm(space.affine[:3, :3], axis=0)
-    # the loader marks every field as set, so only what is no default counts as named
-    defaults = Localization.model_fields
-    named = {key for key in ("grid_mm", "mask") if getattr(asked, key) != defaults[key].default}
+    named = asked.model_fields_set
     sized = "grid_mm" in named and not isinstance(asked.mask, Path)
     if sized and not np.allclose(size, asked.grid_mm, atol=1e-3):
         found, expected = f"voxels of {size_text(space)}", f"grid_mm: {asked.grid_mm:g}"

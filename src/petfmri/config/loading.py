@@ -140,31 +140,36 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 def _with_absolute_paths(section: Any, root: Path) -> Any:
     """Resolve relative paths against `root`, except the symptom table (relative to BIDS)."""
-    changes: dict[str, Any] = {}
+    changes = {}
     for name in type(section).model_fields:
         value = getattr(section, name)
-        if isinstance(value, Symptoms):
-            continue
-        if isinstance(value, BaseModel):
-            changes[name] = _with_absolute_paths(value, root)
-        elif name == "connections" and isinstance(value, tuple):
-            changes[name] = tuple(
-                str((root / Path(part).expanduser()).resolve()) if part.endswith(".tsv") else part
-                for part in value
-            )
-        elif isinstance(value, tuple):
-            changes[name] = tuple(
-                _with_absolute_paths(part, root)
-                if isinstance(part, BaseModel)
-                else _absolute(part, root)
-                for part in value
-            )
-        elif isinstance(value, str) and (type(section), name) in PATTERNS:
-            changes[name] = str(_absolute(Path(value), root))
-        else:
-            changes[name] = _absolute(value, root)
-    return section.model_copy(update=changes)
+        made = value if isinstance(value, Symptoms) else _resolved(section, name, value, root)
+        if made is not value:  # an unchanged field must not count as named by the user
+            changes[name] = made
+    return section.model_copy(update=changes) if changes else section
 
 
-def _absolute(value: Any, root: Path) -> Any:
-    return (root / value.expanduser()).resolve() if isinstance(value, Path) else value
+def _resolved(section: Any, name: str, value: Any, root: Path) -> Any:
+    """Resolve the paths in one value; the value itself if it holds none."""
+    if isinstance(value, BaseModel):
+        return _with_absolute_paths(value, root)
+    if isinstance(value, tuple):
+        parts = tuple(
+            _with_absolute_paths(part, root)
+            if isinstance(part, BaseModel)
+            else _absolute(Path(part), root, text=True)
+            if name == "connections" and str(part).endswith(".tsv")
+            else _absolute(part, root)
+            for part in value
+        )
+        return value if all(new is old for new, old in zip(parts, value)) else parts
+    if isinstance(value, str) and (type(section), name) in PATTERNS:
+        return _absolute(Path(value), root, text=True)
+    return _absolute(value, root)
+
+
+def _absolute(value: Any, root: Path, *, text: bool = False) -> Any:
+    if not isinstance(value, Path):
+        return value
+    whole = (root / value.expanduser()).resolve()
+    return str(whole) if text else whole
