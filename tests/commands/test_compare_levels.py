@@ -167,7 +167,7 @@ def test_covariates_of_the_sessions_adjust_edges_parcels_and_voxels(tmp_path):
     for level in ("connection", "voxel"):
         told = " ".join(levels.told[level])
         assert "Adjusted for mean_fd." in told
-        assert "Left out for want of a covariate: sub-01." in told
+        assert "because a covariate is missing: sub-01." in told
         assert "of 5 persons" in told  # six persons, one covariate
     assert levels.edges.edges["n"].iloc[0] == 6
     plain = levels_of(study, parcel_changes(), REGIONS)

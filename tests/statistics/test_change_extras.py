@@ -45,10 +45,12 @@ def compared(sessions, **settings):
 
 def test_what_differs_between_sessions_enters_as_its_change(rng):
     found = change_covariates(["mean_fd", "age", "sex", "days_since_dose"], sessions_of(6, rng))
-    assert found.values["age"].mean() == pytest.approx(0)
+    assert found.centred == ("age", "sex", "days_since_dose")
+    values, kept, _ = found.of(found.values.index)
+    assert kept.all() and values["age"].mean() == pytest.approx(0)
     assert found.values["mean_fd"].mean() == pytest.approx(0.1, abs=0.05)
-    assert sorted(found.values["sex"].unique()) == [-0.5, 0.5]
-    assert found.values["days_since_dose"].mean() == pytest.approx(0)
+    assert sorted(values["sex"].unique()) == [-0.5, 0.5]
+    assert values["days_since_dose"].mean() == pytest.approx(0)
 
 
 def test_motion_that_explains_the_change_is_adjusted_away(rng):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 
@@ -118,17 +119,7 @@ def compare(study: Study) -> Comparison | ArmComparison | CrossoverComparison:
     unequal += misnamed_retest(study, sessions)
     if unequal:
         raise DatasetError.of(unequal)
-    symptom = study.symptoms.score if study.symptoms else None
-    if symptom and (petprep_curves(study) or study.derivatives.kinpar):
-        print("warning: symptoms are not compared with tables of another tool.", file=sys.stderr)
-        symptom = None
-    elif symptom and symptom not in sessions:
-        raise DatasetError(
-            str(group_folder(study) / "sessions.tsv"),
-            f"no column {symptom}",
-            "the symptom score of the study",
-            "correct symptoms: score, and call `petfmri run` again",
-        )
+    symptom = _symptom(study, sessions)
     wanted = Wanted(
         study.primary,
         (study.pet.outcome,),
@@ -163,18 +154,34 @@ def compare(study: Study) -> Comparison | ArmComparison | CrossoverComparison:
     result = replace(result, notes=(*result.notes, *told))
     write_text("\n".join((*result.notes, *levels.notes)) + "\n", folder / "notes.txt")
     write_text(resolved(study), folder / "study.yaml")
-    responders = ""
-    if study.symptoms and symptom:
-        people = symptom_change(
-            sessions,
-            symptom,
-            response_percent=study.symptoms.response_percent,
-            remission=study.symptoms.remission,
-        )
-        write_table(people, folder / "symptoms.tsv", SYMPTOM_COLUMNS)
-        responders = _responders(study.symptoms, people)
+    responders = _got_better(study.symptoms, sessions, folder) if study.symptoms and symptom else ""
     _page(study, result, levels, spatial, responders, compare_connections(study, sessions))
     return result
+
+
+def _symptom(study: Study, sessions: pd.DataFrame) -> str | None:
+    """Return the symptom score that is compared, if any."""
+    symptom = study.symptoms.score if study.symptoms else None
+    if symptom and (petprep_curves(study) or study.derivatives.kinpar):
+        print("warning: symptoms are not compared with tables of another tool.", file=sys.stderr)
+        return None
+    if symptom and symptom not in sessions:
+        raise DatasetError(
+            str(group_folder(study) / "sessions.tsv"),
+            f"no column {symptom}",
+            "the symptom score of the study",
+            "correct symptoms: score, and call `petfmri run` again",
+        )
+    return symptom
+
+
+def _got_better(rules: Symptoms, sessions: pd.DataFrame, folder: Path) -> str:
+    """Write how the symptoms of everybody changed, and say how many got better."""
+    people = symptom_change(
+        sessions, rules.score, response_percent=rules.response_percent, remission=rules.remission
+    )
+    write_table(people, folder / "symptoms.tsv", SYMPTOM_COLUMNS)
+    return _responders(rules, people)
 
 
 def tables_of(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:

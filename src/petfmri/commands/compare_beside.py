@@ -38,12 +38,6 @@ def beside(study: Study, sessions: pd.DataFrame | None, persons: Sequence[str]) 
     if sessions is None or not named:
         return None
     found = change_covariates(named, pair_sessions(sessions)[0])
-    table = found.values.reindex(list(persons))
-    kept = table.notna().all(axis=1)
-    table = table[kept]
-    table = table - table[list(found.centred)].mean().reindex(table.columns).fillna(0.0)
-    table = table.loc[:, table.abs().max() > 0]
-    notes = [f"Adjusted for {', '.join(map(str, table.columns)) or 'nothing that varies'}."]
-    if not kept.all():
-        notes.append(f"Left out for want of a covariate: {', '.join(map(str, kept.index[~kept]))}.")
-    return Beside(kept.to_numpy(), table.to_numpy(float), notes)
+    table, kept, told = found.of(persons)
+    what = ", ".join(map(str, table.columns)) or "nothing that varies"
+    return Beside(kept, table.to_numpy(float), [f"Adjusted for {what}.", *told])

@@ -59,16 +59,19 @@ SPATIAL_COLUMNS = {
 
 WRITTEN = (
     *("comparisons", "changes", "couplings", "symptoms", "adjusted", "influence", "baseline"),
-    *("spatial", "baseline_groups", "parcels", "connections", "edges", "components", "differences"),
+    *("spatial", "baseline_groups", "parcels", "connections", "edges", "edges_t", "components"),
+    *("differences", "peaks", "voxels_t", "voxels_logpfwe", "voxels_logptfce"),
 )
-"""Tables of any design."""
+"""Tables and maps of any design."""
 
 
 def forget(folder: Path) -> None:
-    """Remove the tables of an earlier call, of this design or another."""
+    """Remove the results of an earlier call, of this design or another."""
     for name in WRITTEN:
-        (folder / f"{name}.tsv").unlink(missing_ok=True)
-        (folder / f"{name}.json").unlink(missing_ok=True)
+        for ending in ("tsv", "json", "nii.gz"):
+            (folder / f"{name}.{ending}").unlink(missing_ok=True)
+    for path in folder.glob("edges_estimate_*.tsv"):  # one for each contrast of a crossover
+        path.unlink()
 
 
 def misnamed_retest(study: Study, sessions: pd.DataFrame) -> list[Problem]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from petfmri.commands.compare_extras import forget
 from petfmri.commands.context import config_problems, group_folder, resolved, rois_of
 from petfmri.commands.crossover_tables import (
     SessionMatrices,
@@ -226,8 +227,7 @@ def _write(
 
     folder = group_folder(study, "compare")
     folder.mkdir(parents=True, exist_ok=True)
-    for earlier in folder.glob("edges*"):
-        earlier.unlink()
+    forget(folder)
     write_table(result.comparisons, folder / "comparisons.tsv", CONTRAST_COLUMNS)
     write_table(result.differences, folder / "differences.tsv", DIFFERENCE_COLUMNS)
     if edges is not None:

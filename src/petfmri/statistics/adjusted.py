@@ -46,17 +46,9 @@ def adjusted_rows(
     notes : list of str
     """
     own = _own(case, paired, covariates)
-    shared = covariates.values.reindex(case.persons)
-    kept = shared.notna().all(axis=1).to_numpy()
-    if own is not None:
-        kept = kept & np.isfinite(own).all(axis=1)
-        own = own[kept]
-    shared = shared[kept]
-    shared = shared - shared[list(covariates.centred)].mean().reindex(shared.columns).fillna(0.0)
-    z, notes = _varying(shared)
-    if not kept.all():
-        lost = [person for person, stays in zip(case.persons, kept) if not stays]
-        notes.append(f"No adjusted value, because a covariate is missing: {', '.join(lost)}.")
+    has_own = None if own is None else np.asarray(np.isfinite(own).all(axis=1))
+    z, kept, notes = covariates.of(case.persons, has_own)
+    own = None if own is None else own[kept]
     if z.empty and own is None:
         return pd.DataFrame(), notes
     change = (case.post - case.pre)[kept]
@@ -94,13 +86,6 @@ def adjusted_rows(
             "exact": found.exact,
         }
     ), notes
-
-
-def _varying(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Drop covariates that are the same in all persons."""
-    constant = [name for name in table if len(table) and np.ptp(table[name].to_numpy(float)) == 0]
-    told = [f"No covariate, because all persons have one value: {', '.join(map(str, constant))}."]
-    return table.drop(columns=constant), told if constant else []
 
 
 def _own(case: CompleteCases, paired: Paired, covariates: Covariates) -> FloatArray | None:

@@ -12,13 +12,14 @@ from petfmri.errors import InputError, StatisticsError
 from petfmri.statistics import arms_notes, caveats
 from petfmri.statistics.arrangements import regroupings
 from petfmri.statistics.covariates import Covariates, change_covariates
-from petfmri.statistics.effects import percent_change
 from petfmri.statistics.families import OF_ONE, Wanted, families
 from petfmri.statistics.groups import MIN_GROUP, check_groups, group_rows, stratum_means
 from petfmri.statistics.pairing import (
     CompleteCases,
     Paired,
+    change_rows,
     complete_cases,
+    described,
     did_you_mean,
     pair_outcomes,
 )
@@ -149,7 +150,9 @@ def _in_change(
             rows, told = _adjusted(case, *values, paired.sessions, covariates, rows, method)
             notes += [note for note in told if note not in notes]
             tables.append(rows)
-            changes.append(_changes(case, list(rows["outcome"]), _arm_of(paired.sessions)))
+            each = change_rows(case)
+            each.insert(1, "arm", each["participant_id"].map(_arm_of(paired.sessions)))
+            changes.append(each[each["outcome"].isin(rows["outcome"])])
     every = pd.concat(changes, ignore_index=True) if changes else pd.DataFrame()
     return _described(tables, paired), every, notes
 
@@ -262,14 +265,7 @@ def _adjusted(
         if own is None or np.ptp(own[:, case.outcomes.index(name)]) > 0
     ]
     outcomes = [case.outcomes[j] for j in where]
-    table = covariates.values.reindex(case.persons)
-    kept = table.notna().all(axis=1).to_numpy()
-    lost = [person for person, stays in zip(case.persons, kept) if not stays]
-    notes = (
-        [f"No adjusted value, because a covariate is missing: {', '.join(lost)}."] if lost else []
-    )
-    table = table[kept]
-    table = table.loc[:, (table != table.iloc[0]).any()] if len(table) else table
+    table, kept, notes = covariates.of(case.persons)
     active = _is_active(case.persons, sessions, method)[kept]
     strata = _strata([p for p, stays in zip(case.persons, kept) if stays], sessions, method)
     try:
@@ -361,26 +357,7 @@ def _strata(persons: Sequence[str], sessions: pd.DataFrame, method: _Method) -> 
     return list(found.astype(str))
 
 
-def _changes(case: CompleteCases, outcomes: Sequence[str], arms: pd.Series[str]) -> pd.DataFrame:
-    where = [case.outcomes.index(name) for name in outcomes]
-    pre, post = case.pre[:, where], case.post[:, where]
-    return pd.DataFrame(
-        {
-            "participant_id": np.tile(case.persons, len(where)),
-            "arm": np.tile(arms.reindex(case.persons).to_numpy(), len(where)),
-            "outcome": np.repeat(outcomes, len(case.persons)),
-            "pre": pre.T.ravel(),
-            "post": post.T.ravel(),
-            "change": (post - pre).T.ravel(),
-            "percent": percent_change(pre, post).T.ravel(),
-        }
-    )
-
-
 def _described(tables: Sequence[pd.DataFrame], paired: Paired) -> pd.DataFrame:
     if not tables:
         return pd.DataFrame()
-    table = pd.concat(tables, ignore_index=True)
-    about = paired.outcomes.loc[table["outcome"], ["measure", "region", "network"]]
-    front = pd.concat([table[["outcome"]], about.reset_index(drop=True)], axis=1)
-    return pd.concat([front, table.drop(columns="outcome")], axis=1)
+    return described(pd.concat(tables, ignore_index=True), paired)

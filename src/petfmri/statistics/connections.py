@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from petfmri.atlases.connections import Connection
 from petfmri.statistics.effects import MIN_PERSONS, detectable_effect, paired_effects, varies
+from petfmri.statistics.pairing import CompleteCases, Paired, complete_cases
 from petfmri.statistics.permutation import sign_flip
 from petfmri.statistics.visits import Visits
 from petfmri.typing import FloatArray
@@ -27,25 +28,6 @@ NOT_A_TEST = (
     "differ. The row of the difference between sets is the test that such a claim needs: each "
     "person's mean of one set minus that of the other, through the same test."
 )
-
-
-@dataclass(frozen=True)
-class Complete:
-    """Persons and outcomes of a family without any gap.
-
-    Attributes
-    ----------
-    outcomes : list of str
-        Empty if nothing can be tested.
-    pre, post : array of shape (n_persons, n_outcomes)
-    lost_persons, lost_outcomes : list of str
-    """
-
-    outcomes: list[str]
-    pre: FloatArray
-    post: FloatArray
-    lost_persons: list[str]
-    lost_outcomes: list[str]
 
 
 @dataclass(frozen=True)
@@ -198,27 +180,24 @@ def connection_losses(found: ConnectionOutcomes, sessions: pd.DataFrame) -> list
 
 def _complete(
     found: ConnectionOutcomes, outcomes: Sequence[str], sessions: pd.DataFrame
-) -> Complete:
+) -> CompleteCases:
     """Keep persons with at least half of the outcomes, then outcomes that all of them have."""
     values = pd.DataFrame(found.visits.columns(outcomes), columns=list(outcomes))
-    wide = values.assign(person=sessions["participant_id"].to_numpy())
-    roles = [
-        wide[(sessions["role"] == role).to_numpy()].set_index("person") for role in ("pre", "post")
-    ]
-    persons = roles[0].index.intersection(roles[1].index)
-    pre, post = (role.loc[persons].to_numpy(float) for role in roles)
-    both = np.isfinite(pre + post)
-    kept = both.mean(axis=1) >= 0.5
-    whole = both[kept].all(axis=0)
-    if kept.sum() < MIN_PERSONS:
-        whole[:] = False
-    if whole.any():
-        whole[whole] = varies(pre[kept][:, whole], post[kept][:, whole])
-    stayed = set(persons[kept])
-    return Complete(
-        [name for name, used in zip(outcomes, whole) if used],
-        pre[kept][:, whole],
-        post[kept][:, whole],
-        [str(one) for one in dict.fromkeys(wide["person"]) if one not in stayed],
-        [name for name, used in zip(outcomes, whole) if not used],
+    values.index = pd.Index(sessions["participant_id"])
+    people = dict.fromkeys(values.index)
+    before, after = (values[(sessions["role"] == role).to_numpy()] for role in ("pre", "post"))
+    both = [person for person in people if person in before.index and person in after.index]
+    paired = Paired(before.loc[both], after.loc[both], found.visits.outcomes, sessions, ())
+    cut = complete_cases(paired, outcomes)
+    once = [str(person) for person in people if person not in both]
+    used = varies(cut.pre, cut.post) if len(cut.persons) >= MIN_PERSONS else np.array([], bool)
+    kept = [name for name, moves in zip(cut.outcomes, used) if moves]
+    where = [cut.outcomes.index(name) for name in kept]
+    return replace(
+        cut,
+        outcomes=kept,
+        pre=cut.pre[:, where],
+        post=cut.post[:, where],
+        lost_persons=[*once, *cut.lost_persons],
+        lost_outcomes=[name for name in outcomes if name not in kept],
     )

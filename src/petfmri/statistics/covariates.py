@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from petfmri.errors import DatasetError, Problem
 from petfmri.statistics.pairing import did_you_mean
+from petfmri.typing import BoolArray
 
 KEYS = ("participant_id", "session_id", "role", "region", "network", "hemisphere", "structure")
 """Columns that name rows."""
@@ -21,7 +23,7 @@ class Covariates:
     Attributes
     ----------
     values : DataFrame
-        Indexed by person, one column per covariate; NaN where unknown.
+        Indexed by person, one column per covariate, not centred; NaN where unknown.
     own : tuple of str
         Regional measures that adjust the same region's change, such as r1.
     notes : tuple of str
@@ -35,6 +37,41 @@ class Covariates:
     notes: tuple[str, ...]
     centred: tuple[str, ...] = ()
 
+    def of(
+        self, persons: Sequence[str], also: BoolArray | None = None
+    ) -> tuple[pd.DataFrame, BoolArray, list[str]]:
+        """Take those of the persons of one test who have them all.
+
+        Parameters
+        ----------
+        persons : sequence of str
+        also : bool array, one per person, optional
+            Who has what else the test needs.
+
+        Returns
+        -------
+        values : DataFrame
+            One row per person kept: centred over them, without those that are the same in all.
+        kept : bool array, one per person
+        notes : list of str
+            Who and what is left out.
+        """
+        table = self.values.reindex(list(persons))
+        kept = table.notna().all(axis=1).to_numpy() & (True if also is None else also)
+        table = table[kept]
+        table = table - table[list(self.centred)].mean().reindex(table.columns).fillna(0.0)
+        alike = [
+            name for name in table if len(table) and (table[name] == table[name].iloc[0]).all()
+        ]
+        lost = [str(person) for person, stays in zip(persons, kept) if not stays]
+        notes = []
+        if alike:
+            what = ", ".join(map(str, alike))
+            notes.append(f"No covariate, because all persons have one value: {what}.")
+        if lost:
+            notes.append(f"No adjusted value, because a covariate is missing: {', '.join(lost)}.")
+        return table.drop(columns=alike), np.asarray(kept), notes
+
 
 def change_covariates(
     names: Sequence[str], sessions: pd.DataFrame, regional: Sequence[str] = ()
@@ -43,7 +80,7 @@ def change_covariates(
 
     What differs between the sessions of a person, such as head motion or injected activity, enters
     as its change: the adjusted mean is that without such a change. What does not, such as age, sex
-    or the days since the dose, enters centred: the adjusted mean is that of the average person.
+    or the days since the dose, enters centred over the persons of a test (`Covariates.of`): the adjusted mean is that of the average person.
 
     Parameters
     ----------
@@ -67,40 +104,16 @@ def change_covariates(
     columns, notes, centred = {}, [], []
     names = list(dict.fromkeys(names))
     own = tuple(name for name in names if name in regional and name not in sessions)
-    by_role = {
-        role: sessions[sessions["role"] == role].set_index("participant_id")
-        for role in ("pre", "post")
-    }
-    people = by_role["pre"].index
+    people = pd.Index(sessions.loc[sessions["role"] == "pre", "participant_id"])
     for name in names:
         if name in own:
             notes.append(f"The change of {name} in the same region is a covariate of each region.")
             continue
-        if name not in sessions or name in KEYS:
-            known = [str(column) for column in (*sessions, *regional) if column not in KEYS]
-            problems.append(
-                Problem(
-                    f"covariates: {name}",
-                    "no such covariate",
-                    "a column of numbers or two groups of the tables",
-                    did_you_mean(name, known),
-                )
-            )
+        read = _two_sessions(name, sessions, regional)
+        if isinstance(read, Problem):
+            problems.append(read)
             continue
-        levels = sorted(sessions[name].dropna().astype(str).unique())
-        pre, post = (
-            _numbers(by_role[role][name].reindex(people), levels) for role in ("pre", "post")
-        )
-        if pre is None or post is None:
-            problems.append(
-                Problem(
-                    f"covariates: {name}",
-                    f"values such as {_example(sessions[name])!r}",
-                    "numbers, or two groups",
-                    "leave it out, or code it as numbers",
-                )
-            )
-            continue
+        pre, post = read
         known_twice = pre.notna() & post.notna()
         if known_twice.any() and (pre != post)[known_twice].any():
             columns[name] = post - pre
@@ -108,10 +121,10 @@ def change_covariates(
                 f"The change of {name} is a covariate; adjusted values are those without one."
             )
         else:
-            value = post.fillna(pre)
-            columns[name] = value - value.mean()
+            columns[name] = post.fillna(pre)
             centred.append(name)
-            notes.append(f"{name} is a covariate, centred at its mean (of all {value.mean():.3g}).")
+            mean = columns[name].mean()
+            notes.append(f"{name} is a covariate, centred at its mean (of all {mean:.3g}).")
     unusable = [name for name in own if name in KEYS]
     problems += [
         Problem(
@@ -128,6 +141,29 @@ def change_covariates(
     if problems:
         raise DatasetError.of(problems)
     return Covariates(pd.DataFrame(columns, index=people), own, tuple(notes), tuple(centred))
+
+
+def _two_sessions(
+    name: str, sessions: pd.DataFrame, regional: Sequence[str]
+) -> tuple[pd.Series[float], pd.Series[float]] | Problem:
+    """Read a covariate before and after, or say what is wrong with it."""
+    if name not in sessions or name in KEYS:
+        known = [str(column) for column in (*sessions, *regional) if column not in KEYS]
+        expected = "a column of numbers or two groups of the tables"
+        remedy = did_you_mean(name, known)
+        return Problem(f"covariates: {name}", "no such covariate", expected, remedy)
+    levels = sorted(sessions[name].dropna().astype(str).unique())
+    by_role = {role: rows.set_index("participant_id") for role, rows in sessions.groupby("role")}
+    people = by_role["pre"].index
+    pre, post = (_numbers(by_role[role][name].reindex(people), levels) for role in ("pre", "post"))
+    if pre is None or post is None:
+        return Problem(
+            f"covariates: {name}",
+            f"values such as {_example(sessions[name])!r}",
+            "numbers, or two groups",
+            "leave it out, or code it as numbers",
+        )
+    return pre, post
 
 
 def _numbers(column: pd.Series[float], levels: Sequence[str]) -> pd.Series[float] | None:

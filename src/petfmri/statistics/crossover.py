@@ -10,10 +10,9 @@ import pandas as pd
 
 from petfmri.errors import StatisticsError
 from petfmri.statistics import crossover_notes as notes
-from petfmri.statistics.crossover_design import Crossover, baselines
+from petfmri.statistics.crossover_design import LEAST_PERSONS, Crossover, baselines
 from petfmri.statistics.crossover_mixed import MixedTests, mixed_tests
 from petfmri.statistics.crossover_sequences import (
-    LEAST_PERSONS,
     Rest,
     SequenceTest,
     interaction_rests,

@@ -15,6 +15,10 @@ PERSON, SESSION = "participant_id", "session_id"
 DESIGN = ("treatment", "period", "time")
 
 
+LEAST_PERSONS = 4
+"""Persons with both periods, two of each sequence, below which nothing is tested."""
+
+
 @dataclass(frozen=True)
 class Crossover:
     """The visits of a two-period, two-treatment crossover.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from petfmri.statistics.crossover_design import (
+    LEAST_PERSONS,
     Crossover,
     Model,
     baseline_covariates,
@@ -17,9 +18,6 @@ from petfmri.statistics.crossover_design import (
 )
 from petfmri.statistics.reml import Reml, reml
 from petfmri.typing import BoolArray, FloatArray, IntArray
-
-LEAST_PERSONS = 4
-"""Persons with both periods, and two of each sequence, below which nothing is tested."""
 
 
 @dataclass(frozen=True)

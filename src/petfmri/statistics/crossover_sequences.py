@@ -10,13 +10,11 @@ import numpy as np
 from scipy import special
 
 from petfmri.statistics.arrangements import Arrangements, regroupings
-from petfmri.statistics.crossover_design import Crossover
-from petfmri.statistics.effects import small_sample_correction
+from petfmri.statistics.crossover_design import LEAST_PERSONS, Crossover
+from petfmri.statistics.effects import detectable_by_t, small_sample_correction
 from petfmri.statistics.permutation import PermutationTest, permutation_test
 from petfmri.typing import BoolArray, FloatArray, IntArray
 
-LEAST_PERSONS = 4
-"""Persons with both periods, two of each sequence, below which nothing is tested."""
 OMNIBUS_LIMIT = 1000
 """Outcomes up to which treatment × time is tested by permutation, too."""
 RESOLUTION = 1e-8
@@ -223,7 +221,7 @@ def _placed(
     n_outcomes: int,
 ) -> SequenceTest:
     df = len(persons) - 2
-    factor = np.sqrt(1 / first.sum() + 1 / (~first).sum()) / 2
+    factor = float(np.sqrt(1 / first.sum() + 1 / (~first).sum())) / 2
 
     def spread(values: FloatArray) -> FloatArray:
         whole = np.full(n_outcomes, np.nan)
@@ -237,7 +235,7 @@ def _placed(
         g=spread(g[0]),
         g_low=spread(g[1]),
         g_high=spread(g[2]),
-        detectable=float(special.nctdtrinc(df, 0.2, -special.stdtrit(df, 0.025)) * factor),
+        detectable=detectable_by_t(df, 1 / factor),
         persons=[int(person) for person in persons],
         told=found.told,
         arrangements=found.arrangements,

@@ -142,11 +142,34 @@ def hedges_g(
     """
     change = checked_changes(change)
     n = len(change)
-    d_z = change.mean(axis=0) / change.std(axis=0, ddof=1)
+    root = float(np.sqrt(n))
+    t = change.mean(axis=0) / change.std(axis=0, ddof=1) * root
+    return effect_of_t(t, n - 1, root, confidence=confidence)
+
+
+def effect_of_t(
+    t: FloatArray, df: float, root: float, *, confidence: float = 0.95
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Standardized effect of a t statistic, with its noncentral-t interval.
+
+    Parameters
+    ----------
+    t : array of shape (n_outcomes,)
+    df : float
+    root : float
+        t over d: the root of n for paired changes, of ``n1 n2 / (n1 + n2)`` for two groups.
+    confidence : float
+        Coverage of the interval.
+
+    Returns
+    -------
+    g, low, high : arrays of shape (n_outcomes,)
+        d with Hedges' correction; the interval is that of the population d, without it.
+    """
     tail = (1 - confidence) / 2
-    low = special.nctdtrinc(n - 1, 1 - tail, d_z * np.sqrt(n)) / np.sqrt(n)
-    high = special.nctdtrinc(n - 1, tail, d_z * np.sqrt(n)) / np.sqrt(n)
-    return small_sample_correction(n - 1) * d_z, low, high
+    low = special.nctdtrinc(df, 1 - tail, t) / root
+    high = special.nctdtrinc(df, tail, t) / root
+    return small_sample_correction(df) * t / root, low, high
 
 
 def paired_effects(pre: FloatArray, post: FloatArray) -> Effects:
@@ -213,8 +236,19 @@ def detectable_effect(n: int, *, power: float = 0.8, alpha: float = 0.05) -> flo
     0.94
     """
     _check_persons(n)
-    critical = -special.stdtrit(n - 1, alpha / 2)
-    return float(special.nctdtrinc(n - 1, 1 - power, critical) / np.sqrt(n))
+    return detectable_by_t(n - 1, float(np.sqrt(n)), power=power, alpha=alpha)
+
+
+def detectable_by_t(df: float, root: float, *, power: float = 0.8, alpha: float = 0.05) -> float:
+    """Smallest d that a two-sided t test sees with the given power; `root` as `effect_of_t`.
+
+    Examples
+    --------
+    >>> round(detectable_by_t(10, 11**0.5), 2)
+    0.94
+    """
+    critical = -special.stdtrit(df, alpha / 2)
+    return float(special.nctdtrinc(df, 1 - power, critical) / root)
 
 
 def checked_changes(change: FloatArray) -> FloatArray:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from petfmri.errors import StatisticsError
 from petfmri.statistics.arrangements import regroupings
-from petfmri.statistics.effects import small_sample_correction
+from petfmri.statistics.effects import detectable_by_t, effect_of_t
 from petfmri.statistics.permutation import permutation_test
 from petfmri.typing import BoolArray, FloatArray
 
@@ -54,16 +53,7 @@ def group_g(
     )
     root = float(np.sqrt(len(one) * len(other) / len(values)))
     t = (one.mean(axis=0) - other.mean(axis=0)) / pooled * root
-    return _g_of_t(t, df, root, confidence)
-
-
-def _g_of_t(
-    t: FloatArray, df: int, root: float, confidence: float
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    tail = (1 - confidence) / 2
-    low = special.nctdtrinc(df, 1 - tail, t) / root
-    high = special.nctdtrinc(df, tail, t) / root
-    return small_sample_correction(df) * t / root, low, high
+    return effect_of_t(t, df, root, confidence=confidence)
 
 
 def detectable_difference(
@@ -77,12 +67,7 @@ def detectable_difference(
     0.99
     """
     root = float(np.sqrt(n_active * n_control / (n_active + n_control)))
-    return _detectable(n_active + n_control - 2, root, power, alpha)
-
-
-def _detectable(df: int, root: float, power: float, alpha: float) -> float:
-    critical = -special.stdtrit(df, alpha / 2)
-    return float(special.nctdtrinc(df, 1 - power, critical) / root)
+    return detectable_by_t(n_active + n_control - 2, root, power=power, alpha=alpha)
 
 
 def stratum_means(strata: Sequence[object] | None, n: int) -> FloatArray:
@@ -134,8 +119,6 @@ def group_rows(
     StatisticsError
         With fewer than 3 persons in a group, or as `permutation_test`.
     """
-    from scipy import stats  # here, because it is slow to import
-
     n_active, n_control = check_groups(active)
     nuisance = stratum_means(strata, len(values))
     found = permutation_test(
@@ -148,7 +131,7 @@ def group_rows(
     )
     outside = active - nuisance @ np.linalg.lstsq(nuisance, active.astype(float), rcond=None)[0]
     root = float(np.linalg.norm(outside))
-    g, low, high = _g_of_t(found.t, found.df, root, 0.95)
+    g, low, high = effect_of_t(found.t, found.df, root)
     return pd.DataFrame(
         {
             "outcome": outcomes,
@@ -163,11 +146,11 @@ def group_rows(
             "t": found.t,
             "p": found.p,
             "p_fwe": np.nan if alone else found.p_fwe,
-            "p_fdr": np.nan if alone else stats.false_discovery_control(found.p),
+            "p_fdr": np.nan if alone else found.p_fdr,
             "p_smallest": found.p_smallest,
             "arrangements": found.arrangements,
             "exact": found.exact,
-            "detectable_g": _detectable(found.df, root, 0.8, 0.05),
+            "detectable_g": detectable_by_t(found.df, root),
         }
     )
 

@@ -6,9 +6,11 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from petfmri.errors import StatisticsError
+from petfmri.statistics.effects import percent_change
 from petfmri.typing import FloatArray
 
 PERSON, SESSION, ROLE = "participant_id", "session_id", "role"
@@ -203,6 +205,28 @@ def complete_cases(paired: Paired, outcomes: Sequence[str]) -> CompleteCases:
         post=post.loc[kept, whole].to_numpy(dtype=float),
         lost_persons=[str(person) for person in pre.index.difference(kept)],
         lost_outcomes=[name for name in outcomes if name not in whole],
+    )
+
+
+def described(table: pd.DataFrame, paired: Paired) -> pd.DataFrame:
+    """Add measure, region and network after the column ``outcome`` of a table."""
+    about = paired.outcomes.loc[table["outcome"], ["measure", "region", "network"]]
+    front = pd.concat([table[["outcome"]], about.reset_index(drop=True)], axis=1)
+    return pd.concat([front, table.drop(columns="outcome")], axis=1)
+
+
+def change_rows(case: CompleteCases) -> pd.DataFrame:
+    """One row per person and outcome: participant_id outcome pre post change percent."""
+    pre, post = case.pre, case.post
+    return pd.DataFrame(
+        {
+            "participant_id": np.tile(case.persons, len(case.outcomes)),
+            "outcome": np.repeat(case.outcomes, len(case.persons)),
+            "pre": pre.T.ravel(),
+            "post": post.T.ravel(),
+            "change": (post - pre).T.ravel(),
+            "percent": percent_change(pre, post).T.ravel(),
+        }
     )
 
 

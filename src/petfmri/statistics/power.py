@@ -12,6 +12,7 @@ from scipy import special
 
 from petfmri.errors import StatisticsError
 from petfmri.statistics.coupling import detectable_r
+from petfmri.statistics.effects import detectable_by_t
 
 Design = Literal["prepost", "parallel", "crossover"]
 MOST_PERSONS = 10_000
@@ -92,8 +93,7 @@ def detectable(
     (0.94, 0.75, 0.99)
     """
     df, root = _shape(n, design)
-    critical = -special.stdtrit(df, alpha / 2)
-    return float(special.nctdtrinc(df, 1 - power, critical) / root)
+    return detectable_by_t(df, root, power=power, alpha=alpha)
 
 
 def needed_n(

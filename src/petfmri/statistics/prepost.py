@@ -18,12 +18,18 @@ from petfmri.statistics.effects import (
     MIN_PERSONS,
     detectable_effect,
     paired_effects,
-    percent_change,
     varies,
 )
 from petfmri.statistics.families import DETAILED, OF_ONE, Wanted, families
 from petfmri.statistics.influence import leave_one_out, most_influential
-from petfmri.statistics.pairing import CompleteCases, Paired, complete_cases, pair_outcomes
+from petfmri.statistics.pairing import (
+    CompleteCases,
+    Paired,
+    change_rows,
+    complete_cases,
+    described,
+    pair_outcomes,
+)
 from petfmri.statistics.permutation import sign_flip
 from petfmri.statistics.retest import Retest, retest_columns
 from petfmri.typing import BoolArray
@@ -149,7 +155,7 @@ def compare(
             rows, told = _adjusted(part, paired, adjusting, family, method)
             part.adjusted = rows
             notes += [note for note in told if note not in notes]
-    comparisons = _described(_joined([part.table for part in parts]), paired)
+    comparisons = described(_joined([part.table for part in parts]), paired)
     couplings, told = _couplings(comparisons, paired, wanted, adjusting.values, method)
     notes += told
     notes += caveats.inference(comparisons, couplings, seed)
@@ -232,7 +238,7 @@ def _test(
     part = _Part(
         kept,
         table,
-        _changes(kept),
+        change_rows(kept),
         without.iloc[:0] if detailed else without,
         pd.DataFrame() if detailed else _baseline(kept, method),
         pd.DataFrame(),
@@ -241,8 +247,6 @@ def _test(
 
 
 def _rows(case: CompleteCases, family: str, method: _Method) -> pd.DataFrame:
-    from scipy import stats  # here, because it is slow to import
-
     effects = paired_effects(case.pre, case.post)
     flips = sign_flip(case.post - case.pre, permutations=method.permutations, seed=method.seed)
     seen = detectable_effect(effects.n)
@@ -263,7 +267,7 @@ def _rows(case: CompleteCases, family: str, method: _Method) -> pd.DataFrame:
             "t": effects.t,
             "p": flips.p,
             "p_fwe": np.nan if alone else flips.p_fwe,
-            "p_fdr": np.nan if alone else stats.false_discovery_control(flips.p),
+            "p_fdr": np.nan if alone else flips.p_fdr,
             "n_rise": effects.n_rise,
             "n_fall": effects.n_fall,
             "p_smallest": flips.p_smallest,
@@ -320,25 +324,6 @@ def _why_not(case: CompleteCases, moving: BoolArray) -> str:
     if not len(moving):
         return "no outcome that every person has"
     return "the same change in every person"
-
-
-def _described(table: pd.DataFrame, paired: Paired) -> pd.DataFrame:
-    about = paired.outcomes.loc[table["outcome"], ["measure", "region", "network"]]
-    front = pd.concat([table[["outcome"]], about.reset_index(drop=True)], axis=1)
-    return pd.concat([front, table.drop(columns="outcome")], axis=1)
-
-
-def _changes(case: CompleteCases) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "participant_id": np.tile(case.persons, len(case.outcomes)),
-            "outcome": np.repeat(case.outcomes, len(case.persons)),
-            "pre": case.pre.T.ravel(),
-            "post": case.post.T.ravel(),
-            "change": (case.post - case.pre).T.ravel(),
-            "percent": percent_change(case.pre, case.post).T.ravel(),
-        }
-    )
 
 
 def _couplings(
